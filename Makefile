@@ -1,0 +1,49 @@
+# `make` alone prints this help.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check lint types layers bench audit wheel clean
+
+help: ## show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): setup.cfg pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+demo: $(STAMP) ## the guided tour on private servers (KEEP=1 leaves them running)
+	@KEEP=$(KEEP) $(BIN)/python -m demo
+
+test: $(STAMP) ## all tests but the long ones, on real servers
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(STAMP) ## the long ones: chaos, soak, a million rows
+	@$(BIN)/python -m pytest -m slow --timeout 3600
+
+check: lint types layers ## format, lint, types, layers
+
+lint: $(STAMP) ## format and lint
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: $(STAMP) ## mypy --strict
+	@$(BIN)/mypy
+
+layers: $(STAMP) ## who may import whom
+	@$(BIN)/lint-imports --config setup.cfg
+
+bench: $(STAMP) ## what it costs, side by side with what others cost
+	@$(BIN)/python -m benchmarks
+
+audit: $(STAMP) ## known vulnerabilities in dependencies
+	@$(BIN)/python -m pip_audit
+
+wheel: $(STAMP) ## build the wheel into dist/
+	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## remove what was built
+	@rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

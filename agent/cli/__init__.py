@@ -1,0 +1,105 @@
+"""The command line: the only room that prints, wires parts together, or chooses an exit code.
+
+    0 done · 1 failed · 2 usage or configuration · 3 drift found · 4 brake refused · 130 interrupted
+
+A verb's module is imported when the verb is called, so that the daemon does not carry what only `search` draws with.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+from agent import __version__
+from agent.cli.app import Application
+from agent.errors import AgentError, ConfigError
+
+INTERRUPTED = 130
+
+VERBS = {
+    "run": ("agent.cli.run", "Run the daemon: tail, keep retention, verify, answer health checks."),
+    "sync": ("agent.cli.sync", "Catch up to now and exit."),
+    "setup": ("agent.cli.setup", "Install templates, indices, aliases; with options dashboards and alerts."),
+    "check": ("agent.cli.check", "Examine every dependency and grant: OK, WARN or FAIL with the remedy."),
+    "status": ("agent.cli.status", "Say in one line where the agent stands."),
+    "retain": ("agent.cli.retain", "Plan retention; delete with --execute."),
+    "verify": ("agent.cli.verify", "Compare table and index row by row; --repair makes them agree."),
+    "backfill": ("agent.cli.backfill", "Ship a range or slice of the table again, leaving the checkpoint alone."),
+    "dead-letters": ("agent.cli.dead_letters", "List, show, replay or drop rows the index refused."),
+    "fields": ("agent.cli.fields", "List the catalogue of context fields."),
+    "journal": ("agent.cli.journal", "List what was deleted or skipped, and check the chain."),
+    "archive": ("agent.cli.archive", "Check a sealed archive against its manifest."),
+    "explain": ("agent.cli.explain", "Tell where one row is, and why."),
+    "rebuild": ("agent.cli.rebuild", "Apply a changed mapping to old partitions."),
+    "pause": ("agent.cli.pause", "Pause tailing or retention of a running daemon."),
+    "resume": ("agent.cli.pause", "Resume what was paused."),
+    "checkpoint": ("agent.cli.checkpoint", "Show the checkpoint, or rewind it on purpose."),
+    "search": ("agent.cli.search", "Search the audit log: the Audit tab from the shell."),
+    "actions": ("agent.cli.actions", "List the actions seen in a range, with counts."),
+    "top": ("agent.cli.top", "Count and last seen, grouped by fields."),
+    "export": ("agent.cli.export", "Stream a search of any size as CSV or NDJSON."),
+    "redact": ("agent.cli.redact", "Scan what is indexed for secrets that slipped through."),
+    "alerts": ("agent.cli.alerts", "Show, test or install the declared alerts."),
+}
+
+
+class Verbs(click.Group):
+    """Load a verb's module only when it is called; suggest the near one when it is unknown."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(VERBS[cmd_name][0])
+        command = getattr(module, cmd_name.replace("-", "_"))
+        assert isinstance(command, click.Command)  # noqa: S101  narrows the type of a table entry
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="AUDIT_AGENT_CONFIG",
+    default=Path("config/agent.yml"),
+    show_default=True,
+    show_envvar=True,
+    help="The configuration file.",
+)
+@click.version_option(__version__, prog_name="audit-agent")
+@click.pass_context
+def audit_agent(context: click.Context, config: Path) -> None:
+    """Ship the ImpulseCore audit log into OpenSearch, exactly."""
+    context.obj = Application(config)
+
+
+def main() -> None:
+    """Run a verb and leave with its exit code; every error is one line on stderr."""
+    try:
+        code = audit_agent.main(standalone_mode=False)
+    except click.ClickException as usage:
+        usage.show()
+        sys.exit(usage.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except ConfigError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except AgentError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,23 @@
+"""What verbs print: one JSON object on stdout with --json, lines for people without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+import orjson
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object on one line."""
+    click.echo(orjson.dumps(value, default=str).decode())
+
+
+def print_line(text: str) -> None:
+    """Print one line for a person."""
+    click.echo(text)

@@ -1,0 +1,180 @@
+"""What the daemon does, told: log lines, metrics, health, and the members published in the state document."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from agent import __version__
+from agent.errors import TemporaryError
+from agent.observing.events import Event
+from agent.observing.health import Health
+from agent.observing.logging import EventLog
+from agent.observing.metrics import Metrics
+from agent.observing.systemd import Systemd
+from agent.state import LeaseLost
+from agent.tailing.gaps import Progress, Range
+from agent.tailing.tail import Step
+
+# A single step may wait out one client timeout and one statement; only beyond several of them is the process stuck.
+STALL_SECONDS = 300.0
+BATCH_LINE_SECONDS = 10.0
+RANGES_SAID = 5
+
+
+class Reporting:
+    """Tell the world; never raises for what the world makes of it."""
+
+    def __init__(self, instance: str, log: EventLog, published: dict[str, Any]) -> None:
+        self.log = log
+        self.metrics = Metrics(instance=instance, version=__version__)
+        self.health = Health(stall_limit_seconds=STALL_SECONDS, started_at=time.monotonic())
+        self.systemd = Systemd(os.environ)
+        self._published = published
+        self._batch: Counter[str] = Counter()
+        self._batch_said_at = float("-inf")
+        self._publish("idle", "no step has finished yet")
+
+    def stepped(self, step: Step, progress: Progress) -> None:
+        """Tell a step that succeeded."""
+        now = time.monotonic()
+        counts = step.taken.counts
+        shipped = counts["indexed"]
+        self.health.step_succeeded(now, shipped_rows=shipped)
+        self.metrics.observe_step(
+            rows_read=step.rows_read,
+            indexed=shipped,
+            finished_at=time.time(),
+            overflowed=_under(counts, "overflowed:"),
+            dead_letters=_under(counts, "dead:"),
+            ids_skipped=_ids(step.skipped),
+        )
+        for labels, rows in step.taken.events.items():
+            module_slug, severity, source = labels
+            self.metrics.event(module_slug, severity, source, rows)
+        self.positioned(progress)
+        self._publish("shipping" if shipped else "idle", "")
+        self._say_gaps(step)
+        self._say_batch(step, progress, now)
+
+    def positioned(self, progress: Progress) -> None:
+        """Show where the checkpoint stands."""
+        self.metrics.observe_position(
+            watermark=progress.watermark, frontier=progress.frontier, gaps_open=len(progress.gaps)
+        )
+
+    def lagging(self, lag_seconds: float, backlog_rows: int) -> None:
+        """Show how far the index is behind, by the database's clock."""
+        self.metrics.observe_lag(lag_seconds=lag_seconds, backlog_rows=backlog_rows)
+        self._published |= {"lag_seconds": round(lag_seconds, 3), "backlog_rows": backlog_rows}
+
+    def leading(self, lost: Range | None, progress: Progress, evidence: str, reason: str) -> None:
+        """Tell that this process ships from now on, and what was lost before it could."""
+        self.metrics.observe_lease(held=True)
+        self.log.say(
+            Event.LEASE_ACQUIRED,
+            watermark=progress.watermark,
+            frontier=progress.frontier,
+            evidence=evidence,
+            why=reason,
+        )
+        if lost:
+            self.log.say(Event.TAIL_ROWS_LOST, first=lost[0], last=lost[1], ids=lost[1] - lost[0] + 1)
+
+    def standing_by(self, *, was_leading: bool) -> None:
+        """Tell that another agent ships."""
+        now = time.monotonic()
+        if was_leading:
+            self.log.say(Event.LEASE_LOST)
+        if self.health.condition.state != "standby":
+            self.log.say(Event.LEASE_STANDBY)
+        self.metrics.observe_lease(held=False)
+        self.health.stood_by(now, "another agent ships for this instance")
+
+    def paused(self, pause: Mapping[str, Any]) -> None:
+        """Tell that a person paused the tail."""
+        reason = f"tail paused by {pause.get('who')}: {pause.get('why') or 'no reason given'}"
+        if not self.health.condition.paused:
+            self.log.say(Event.PAUSED, what="tail", who=pause.get("who"), why=pause.get("why"))
+        self.health.paused(time.monotonic(), reason)
+        self._publish("idle", reason)
+
+    def resumed(self) -> None:
+        """Tell the end of a pause, once."""
+        if self.health.condition.paused:
+            self.log.say(Event.RESUMED, what="tail")
+
+    def failed(self, job: str, error: BaseException, failures: int, delay: float) -> None:
+        """Tell that a job failed and is tried again after `delay` seconds."""
+        now = time.monotonic()
+        reason = self.log.mask(str(error))
+        kind = error.kind if isinstance(error, TemporaryError) else type(error).__name__
+        if job in ("tail", "lease"):
+            self.health.step_failed(now, reason)
+            self._publish("degraded", reason)
+        if isinstance(error, LeaseLost):
+            self.log.say(Event.TAIL_FENCED, error=reason)
+            return
+        if job == "tail":
+            self.metrics.bulk_retried(kind)
+        event = Event.TAIL_DEFERRED if job in ("tail", "lease") else Event.JOB_FAILED
+        expected = isinstance(error, TemporaryError)
+        self.log.failed(
+            event,
+            key=job,
+            now=now,
+            reason=kind,
+            job=job,
+            error=reason,
+            retry_seconds=round(delay, 1),
+            **({} if expected else {"exc_info": error}),
+        )
+
+    def recovered(self, job: str) -> None:
+        """Tell that a job works again."""
+        self.log.recovered(Event.TAIL_RECOVERED, key=job, now=time.monotonic(), job=job)
+
+    def alive(self) -> None:
+        """Show life to the service manager while healthy."""
+        now = time.monotonic()
+        self.health.progressed(now)
+        if self.health.healthy(now).ok:
+            self.systemd.alive()
+
+    def _publish(self, state: str, reason: str) -> None:
+        self._published |= {"state": state, "reason": reason}
+
+    def _say_gaps(self, step: Step) -> None:
+        if step.evidence_changed:
+            self.log.say(Event.TAIL_EVIDENCE_CHANGED)
+        if step.opened and not step.skipped:
+            self.log.say(Event.TAIL_GAP_OPENED, gaps=step.opened)
+        if step.closed:
+            self.log.say(Event.TAIL_GAP_CLOSED, rows=step.closed)
+        for ranges, proven in ((step.skipped, True), (step.unproven, False)):
+            if ranges:
+                said = ", ".join(f"{first}-{last}" for first, last in ranges[:RANGES_SAID])
+                self.log.say(Event.TAIL_GAP_SKIPPED, ids=_ids(ranges), ranges=said, proven=proven)
+
+    def _say_batch(self, step: Step, progress: Progress, now: float) -> None:
+        self._batch += step.taken.counts
+        if not self._batch["indexed"] and not self._batch["dead_letters"]:
+            return
+        if self._batch["dead_letters"]:
+            self.log.say(Event.DEAD_LETTER_KEPT, rows=self._batch["dead_letters"])
+        # In a catch-up a line a step would be ten a second: one in a while says as much.
+        if step.caught_up or now - self._batch_said_at >= BATCH_LINE_SECONDS:
+            self.log.say(Event.TAIL_BATCH, indexed=self._batch["indexed"], watermark=progress.watermark)
+            self._batch_said_at = now
+            self._batch.clear()
+
+
+def _under(counts: Counter[str], prefix: str) -> dict[str, int]:
+    return {name.removeprefix(prefix): count for name, count in counts.items() if name.startswith(prefix)}
+
+
+def _ids(ranges: tuple[Range, ...]) -> int:
+    return sum(last - first + 1 for first, last in ranges)

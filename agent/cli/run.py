@@ -1,0 +1,197 @@
+"""`run`: the daemon, wired. What happens when is `agent.daemon`; what is told about it is `agent.cli.reporting`."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+import click
+
+from agent import __version__
+from agent.cli.app import Application, now_text
+from agent.cli.line import Line
+from agent.cli.reporting import Reporting
+from agent.daemon import Daemon, Steps, stop_on_signals
+from agent.errors import AgentError, PermanentError, TemporaryError
+from agent.observing.events import Event
+from agent.observing.http import HttpServer
+from agent.observing.metrics import CONTENT_TYPE
+from agent.state import LeaseLost
+
+MEASURE_SECONDS = 2.0
+TEMPLATES_SECONDS = 300
+DEAD_LETTERS_SECONDS = 60
+
+
+@click.command()
+@click.pass_obj
+def run(app: Application) -> int:
+    """Run the daemon: tail, keep retention, verify, answer health checks."""
+    log = app.log
+    log.say(Event.AGENT_STARTED, version=__version__, instance=app.instance, holder=app.holder)
+    for weakness in app.configuration.settings.weaknesses():
+        log.say(Event.CONFIG_INSECURE, what=weakness)
+    _refuse_wrong_configuration(app)
+    stop = threading.Event()
+    shipping = Shipping(app)
+    server = _http_server(app, shipping.reporting)
+    shipping.reporting.systemd.ready()
+    said: Callable[[str], None] = lambda name: log.say(Event.AGENT_STOPPING, signal=name)  # noqa: E731
+    try:
+        with stop_on_signals(stop, said):
+            shipping.daemon(stop).run()
+    except PermanentError as error:
+        shipping.gave_up(error)
+        raise
+    finally:
+        shipping.reporting.systemd.stopping()
+        shipping.line.close()
+        if server:
+            server.close()
+    log.say(Event.AGENT_STOPPED, reason="told to")
+    return 0
+
+
+class Shipping:
+    """The steps of one daemon, and what they tell."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+        self.line = Line(app, took=self._took)
+        self.reporting = Reporting(app.instance, app.log, self.line.published)
+        self._leading = False
+        self._measured_at = float("-inf")
+
+    def daemon(self, stop: threading.Event) -> Daemon:
+        """Return the loop over these steps."""
+        steps = Steps(lead=self.lead, tail=self.tail, beat=self.beat, drain=self.drain, release=self.release)
+        daemon = Daemon(
+            steps=steps,
+            reporter=self.reporting,
+            stop=stop,
+            poll_seconds=self._app.configuration.settings.tail.poll_seconds,
+            clock=time.monotonic,
+            draw=random.random,
+        )
+        daemon.every(TEMPLATES_SECONDS, "templates", self._restore_templates)
+        daemon.every(DEAD_LETTERS_SECONDS, "dead letters", self._count_dead_letters)
+        return daemon
+
+    def lead(self) -> bool:
+        """Say whether this process may ship, taking the lease when it is free."""
+        if not self.line.lease.acquire():
+            self.reporting.standing_by(was_leading=self._leading)
+            self._leading = False
+            return False
+        if not self._leading:
+            lost = self.line.take_over()
+            self._leading = True
+            rung = self.line.evidence.rung
+            self.reporting.leading(lost, self.line.checkpoint.progress, rung.name, rung.reason)
+            self._count_dead_letters()
+        return True
+
+    def tail(self) -> bool:
+        """Do one step, unless a person paused the tail; say whether it caught up."""
+        try:
+            return self._paused() or self._step()
+        except LeaseLost:
+            self._leading = False
+            raise
+
+    def beat(self) -> None:
+        """Show life: to the service manager, and in the state document while the cluster answers."""
+        self.reporting.alive()
+        if self._leading:
+            try:
+                self._measure()
+                self.line.checkpoint.beat()
+            except AgentError:
+                # The next step meets the same failure and reports it; a beat that cannot be seen is the report.
+                return
+
+    def drain(self) -> None:
+        """Take in what is in flight."""
+        step = self.line.tail.drain()
+        self.reporting.stepped(step, self.line.checkpoint.progress)
+
+    def release(self) -> None:
+        """Say that nobody ships any more, and give the lease back."""
+        self.line.finish("stopped by a signal")
+        self.line.lease.release()
+
+    def gave_up(self, error: PermanentError) -> None:
+        """Say why only a person can go on, where it will be looked for."""
+        reason = self._app.log.mask(str(error))
+        self._app.log.say(Event.AGENT_REFUSED, error=reason)
+        self.reporting.health.stopped(time.monotonic(), reason)
+        try:
+            self._app.state.update(lambda _: {"state": "stopped", "reason": reason, "heartbeat": now_text()})
+        except AgentError:
+            # The log has said it; the state document may be the very thing that is damaged.
+            return
+
+    def _step(self) -> bool:
+        self.line.check_source()
+        step = self.line.tail.step()
+        self.reporting.stepped(step, self.line.checkpoint.progress)
+        if step.caught_up:
+            self.reporting.lagging(0.0, 0)
+        else:
+            self._measure()
+        return step.caught_up
+
+    def _paused(self) -> bool:
+        if self._app.state.refresh():
+            self.line.checkpoint.open()
+            self.line.tail.forget()
+        pause = self._app.state.paused("tail")
+        if pause is None:
+            self.reporting.resumed()
+            return False
+        self.reporting.paused(pause)
+        self._measure()
+        self.line.checkpoint.beat()
+        return True
+
+    def _measure(self) -> None:
+        if time.monotonic() - self._measured_at >= MEASURE_SECONDS:
+            self._measured_at = time.monotonic()
+            self.reporting.lagging(*self.line.measure())
+
+    def _took(self, seconds: float) -> None:
+        self.reporting.metrics.observe_bulk(seconds)
+
+    def _restore_templates(self) -> None:
+        for name in self._app.templates.ensure():
+            self._app.log.say(Event.TEMPLATE_INSTALLED, template=name)
+
+    def _count_dead_letters(self) -> None:
+        self.line.published["dead_letters"] = self._app.dead_letters.count()
+
+
+def _refuse_wrong_configuration(app: Application) -> None:
+    """Look the table up once: what a person must correct ends the start, what may heal is waited for later."""
+    try:
+        _ = app.table
+    except TemporaryError as error:
+        app.log.say(Event.TAIL_DEFERRED, job="start", error=app.log.mask(str(error)))
+
+
+def _http_server(app: Application, reporting: Reporting) -> HttpServer | None:
+    listen = app.configuration.settings.http.listen
+    if not listen:
+        return None
+    server = HttpServer(
+        listen,
+        metrics=reporting.metrics.render,
+        metrics_type=CONTENT_TYPE,
+        healthy=lambda: reporting.health.healthy(time.monotonic()),
+        ready=lambda: reporting.health.ready(time.monotonic()),
+        failed=lambda error: app.log.say(Event.HTTP_FAILED, error=app.log.mask(str(error))),
+    )
+    server.start()
+    app.log.say(Event.HTTP_LISTENING, address=server.address)
+    return server

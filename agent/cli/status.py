@@ -1,0 +1,48 @@
+"""`status`: one line a person can read, or the same as JSON."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import click
+
+from agent.cli.app import Application
+from agent.cli.output import json_option, print_json, print_line
+from agent.errors import AgentError
+from agent.mysql.lag import lag_seconds
+from agent.observing.status import LiveFacts, line, report
+
+
+@click.command()
+@json_option
+@click.pass_obj
+def status(app: Application, *, as_json: bool) -> int:
+    """Say in one line where the agent stands."""
+    app.state.refresh_unclaimed()
+    members = app.state.members
+    now, live = _measured(app, int(members.get("frontier") or 0))
+    answer = report(
+        members or None,
+        instance=app.instance,
+        now=now,
+        poll_seconds=app.configuration.settings.tail.poll_seconds,
+        live=live,
+    )
+    if as_json:
+        print_json(answer)
+    else:
+        print_line(line(answer))
+    return 0
+
+
+def _measured(app: Application, frontier: int) -> tuple[datetime, LiveFacts]:
+    """Measure lag and backlog by the database's clock; without the database, nothing is claimed about them."""
+    dead_letters = app.dead_letters.count()
+    try:
+        backlog = app.rows.backlog(frontier)
+    except AgentError:
+        return datetime.now(UTC), LiveFacts(dead_letters=dead_letters)
+    lag = lag_seconds(backlog.oldest_created_at, backlog.now, ZoneInfo(app.configuration.settings.source.time_zone))
+    now = datetime.fromisoformat(backlog.now).replace(tzinfo=UTC)
+    return now, LiveFacts(lag_seconds=lag or 0.0, backlog_rows=backlog.rows, dead_letters=dead_letters)

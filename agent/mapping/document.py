@@ -1,0 +1,140 @@
+"""The document: what a row becomes in the index, as the bytes of its source.
+
+Promises: a function of the row (and of the catalogue, which only decides where a context value lies); every value of
+the row is in it, once redacted; whatever the context holds, the bytes are valid JSON without a line break. Sending
+them, and what the server says to them, is left to the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from agent.mapping.catalogue import CONTEXT, EXTRA, Catalogue
+from agent.mapping.draft import Draft
+from agent.mapping.ladder import Rung
+from agent.mapping.partition import Calendar, Period
+from agent.mapping.redaction import Redaction
+from agent.mapping.sound import dumps
+from agent.mapping.walk import fits
+from agent.row import Row, RowShape
+
+CRC_VERSION = 1
+_NO_CONTEXT = frozenset(("[]", "", '""', "null"))
+_NONE: Mapping[str, int] = {}
+
+
+class Document(NamedTuple):
+    """Hold one row's document, ready to be sent to the partition's write alias under `key`."""
+
+    id: int
+    key: str
+    partition: str
+    body: bytes
+    crc: int
+    created_at: str | None
+    overflow: Mapping[str, int] = _NONE
+    """Reason → how many scalars went to the overflow."""
+    redactions: Mapping[str, int] = _NONE
+    """Rule → how many secrets were replaced."""
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """Return the document as a value, for people and comparisons."""
+        source: dict[str, Any] = orjson.loads(self.body)
+        return source
+
+
+class DocumentBuilder:
+    """Build documents for one instance; widens the catalogue as it goes."""
+
+    def __init__(
+        self,
+        *,
+        instance: str,
+        shape: RowShape,
+        period: Period,
+        zone: str,
+        catalogue: Catalogue,
+        redaction: Redaction,
+        max_bytes: int = 1024 * 1024,
+        version: str,
+    ) -> None:
+        self.shape = shape
+        self.catalogue = catalogue
+        self.redaction = redaction
+        self.max_bytes = max_bytes
+        self._instance = instance
+        self._prefix = f"{instance}:"
+        self._names = shape.fields
+        self._calendar = Calendar(period, zone)
+        self._columns = shape.extra
+        self._known = len(shape.fields)
+        self._tree = catalogue.tree[CONTEXT]
+        self._extra_tree = catalogue.tree[EXTRA]
+        self._safe_length = max_bytes // 4  # no character takes more than four bytes
+        self._version = version
+        for name in shape.extra:
+            catalogue.admit_column(name)
+
+    def build(self, row: Row, indexed_at: str, rung: Rung = Rung.NORMAL) -> Document:
+        """Return the document of one row; `rung` says what the server refused before."""
+        partition, created_at = self._calendar.place(row[1])  # type: ignore[arg-type]  # a date column is text
+        source: dict[str, Any] = dict(zip(self._names, row, strict=False))
+        source["created_at"] = created_at
+        source["instance"] = self._instance
+        source["agent"] = agent = {
+            "crc": row[-1],
+            "crc_version": CRC_VERSION,
+            "indexed_at": indexed_at,
+            "version": self._version,
+        }
+        overflow = redactions = _NONE
+        if rung or created_at is None or not self._is_plain(source, row, partition):
+            draft = Draft(self, source, agent, partition, rung)
+            draft.fill(row)
+            overflow, redactions = draft.overflow, draft.redactions
+        number, crc = row[0], row[-1]
+        if not isinstance(number, int) or not isinstance(crc, int):
+            raise TypeError("the id and the checksum of a row are integers")
+        return Document(
+            number, f"{self._prefix}{number}", partition, dumps(source), crc, created_at, overflow, redactions
+        )
+
+    def is_plain(self, row: Row) -> bool:
+        """Return whether a row takes the short way: nothing in it is new, suspect or odd."""
+        partition, created_at = self._calendar.place(row[1])  # type: ignore[arg-type]  # a date column is text
+        source: dict[str, Any] = dict(zip(self._names, row, strict=False))
+        return created_at is not None and self._is_plain(source, row, partition)
+
+    def _is_plain(self, source: dict[str, Any], row: Row, partition: str) -> bool:
+        """Put values that can be sent as they are into the source, as nearly all can; False: a draft is needed."""
+        raw = source.pop(CONTEXT, None)
+        text = source.get("detail") or ""
+        if self._columns:
+            extra = dict(zip(self._columns, row[self._known :], strict=False))
+            if not fits(self._extra_tree, extra):
+                return False
+            source[EXTRA] = extra
+            text = "\n".join([text, *(item for item in extra.values() if item.__class__ is str)])  # type: ignore[misc]
+        if len(text) > self._safe_length or self.redaction.suspects(text):
+            return False
+        if raw is None or raw in _NO_CONTEXT:
+            return True
+        if len(raw) > self._safe_length or self.redaction.suspects_json(raw):  # type: ignore[arg-type]  # a text column
+            return False
+        value = _object(raw)
+        if value is None or not fits(self._tree, value) or self.catalogue.exceptions(partition):
+            return False
+        source[CONTEXT] = value
+        return True
+
+
+def _object(raw: Any) -> dict[str, Any] | None:
+    try:
+        value = orjson.loads(raw) if raw is not None else None
+    except orjson.JSONDecodeError:
+        return None
+    return value if value.__class__ is dict else None

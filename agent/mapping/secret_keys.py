@@ -1,0 +1,101 @@
+"""The secret keys: which names announce a secret, whatever case and separators they are written in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fnmatch import translate
+from typing import Any
+
+# Rule → words; a key is compared in lower case without anything but letters and digits, so `x-Api_Key` is `xapikey`.
+_WORDS: dict[str, tuple[str, ...]] = {
+    "password": ("password", "passwd", "passphrase", "passcode", "pwd", "passwort"),
+    "license_key": ("licensekey", "licencekey"),
+    "access_key": ("accesskey",),
+    "api_key": ("apikey",),
+    "private_key": (
+        "privatekey",
+        "privkey",
+        "sshkey",
+        "signingkey",
+        "encryptionkey",
+        "masterkey",
+        "sharedkey",
+        "accountkey",
+    ),
+    "secret": ("secret",),
+    "token": ("token",),
+    "authorization": ("authorization", "authkey", "authcode", "xauth"),
+    "credential": ("credential",),
+    "cookie": ("cookie",),
+    "session": ("sessionid", "sessid", "sessionkey"),
+    "signature": ("signature",),
+}
+_EXACT = {
+    **dict.fromkeys(("pass", "userpass", "dbpass", "rootpass", "adminpass", "pgpass"), "password"),
+    **dict.fromkeys(
+        ("otp", "totp", "otpcode", "pin", "pincode", "cvv", "cvc", "psk", "mfacode", "recoverycode", "recoverycodes"),
+        "secret",
+    ),
+    **dict.fromkeys(("auth", "bearer", "jwt"), "authorization"),
+}
+# A number under `token_count` or `password_expires_in` is about a secret, not one.
+_ABOUT = re.compile(
+    r"(?:count|counts|used|usage|total|limit|max|min|length|ttl|at|age|days|seconds|expires|expiry|expiresin|version|retries|attempts)$"
+)
+_NOISE = re.compile(r"[\W_]+")
+_CACHED_KEYS = 10_000
+
+
+class SecretKeys:
+    """Judge keys; `patterns` are further ones, a part of a name (`pin_block`) or a glob (`stripe_*`)."""
+
+    def __init__(self, patterns: Sequence[str] = ()) -> None:
+        self._own = [(pattern, re.compile(_expression(pattern))) for pattern in patterns]
+        self._known: dict[str, str | None] = {}
+
+    @property
+    def needles(self) -> tuple[str, ...]:
+        """Return what a text must hold (in lower case) for a `key=value` pair in it to be a secret."""
+        own = (max(_parts(pattern), key=len, default="") for pattern, _ in self._own)
+        return (*PAIR_WORDS, *filter(None, own))
+
+    def rule(self, key: str) -> str | None:
+        """Return the rule a key falls under, or None."""
+        try:
+            return self._known[key]
+        except KeyError:
+            if len(self._known) >= _CACHED_KEYS:
+                self._known.clear()
+            found = self._known[key] = self._find(key)
+            return found
+
+    def is_secret(self, key: str, value: Any) -> bool:
+        """Return whether this value under a secret key is itself one."""
+        if value is None or value.__class__ is bool or value in ("", [], {}):
+            return False
+        return not (isinstance(value, int | float) and _ABOUT.search(_NOISE.sub("", key.lower())))
+
+    def _find(self, key: str) -> str | None:
+        name = _NOISE.sub("", key.lower())
+        for pattern, expression in self._own:
+            if expression.search(name):
+                return pattern
+        if name in _EXACT:
+            return _EXACT[name]
+        return next((rule for rule, words in _WORDS.items() if any(word in name for word in words)), None)
+
+
+PAIR_WORDS = (
+    "pass", "pwd", "secret", "token", "auth", "credential", "cookie", "sess", "signature", "key", "otp", "cvv", "cvc",
+    "psk", "jwt", "pin", "mfa", "recovery",
+)  # fmt: skip
+
+
+def _parts(pattern: str) -> list[str]:
+    return [_NOISE.sub("", part) for part in re.split(r"[*?_\-. ]+", pattern.lower())]
+
+
+def _expression(pattern: str) -> str:
+    normal = "*".join(_NOISE.sub("", part) for part in pattern.lower().split("*"))
+    return translate(normal) if "*" in normal else re.escape(normal)

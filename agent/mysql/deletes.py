@@ -1,0 +1,79 @@
+"""Delete rows in small transactions: candidates by primary key first, then exactly those of them that still qualify.
+
+What may go is the caller's decision, made between the two: only ids it names are deleted, and only while the predicate
+holds for them at that moment. Locks are held for one chunk, waits for other people's locks are short, and a chunk that
+could not get them leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent.mysql.engine import Connection, Database
+from agent.mysql.predicate import Predicate
+from agent.mysql.schema import Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """Ids that matched, ascending, and the last id looked at; None says there was no row left to look at."""
+
+    ids: tuple[int, ...]
+    scanned_to: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted:
+    """How many rows this chunk removed, and which of the named ones are still there."""
+
+    rows: int
+    remaining: tuple[int, ...]
+
+
+class RowDeleter:
+    """Find and delete rows of one table."""
+
+    def __init__(self, database: Database, table: Table) -> None:
+        self._database = database
+        self._table = table
+        self._id = table.id.quoted
+        self._needs_repeatable_read: bool | None = None
+
+    def candidates(self, predicate: Predicate, *, after_id: int, up_to_id: int, scan_rows: int) -> Candidates:
+        """Look at the next `scan_rows` rows after an id and return those that match; never scans further."""
+        sql = (
+            f"SELECT {self._id}, ({predicate.sql}) IS TRUE FROM {self._table.quoted_name}"  # noqa: S608 - quoted, bound
+            f" WHERE {self._id} > %s AND {self._id} <= %s ORDER BY {self._id} LIMIT %s"
+        )
+        with self._database.connection() as connection:
+            rows = connection.rows(sql, (*predicate.params, after_id, up_to_id, scan_rows))
+        ids = tuple(int(row_id) for row_id, matches in rows if int(matches))
+        return Candidates(ids=ids, scanned_to=int(rows[-1][0]) if rows else None)
+
+    def delete(self, ids: Sequence[int], predicate: Predicate) -> Deleted:
+        """Delete those of `ids` that match now, in one transaction. Safe to repeat; all or nothing on an error."""
+        if not ids:
+            return Deleted(rows=0, remaining=())
+        named = f"{self._id} IN ({','.join(str(int(row_id)) for row_id in ids)})"
+        statement = f"DELETE FROM {self._table.quoted_name} WHERE {named} AND ({predicate.sql})"  # noqa: S608 - the same
+        with self._database.connection() as connection:
+            if self._isolation_must_be_raised(connection):
+                connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            with connection.transaction():
+                deleted = connection.execute(statement, predicate.params)
+            left = (
+                []
+                if deleted == len(ids)
+                else connection.rows(
+                    f"SELECT {self._id} FROM {self._table.quoted_name} WHERE {named}"  # noqa: S608 - the same
+                )
+            )
+        return Deleted(rows=deleted, remaining=tuple(int(row[0]) for row in left))
+
+    def _isolation_must_be_raised(self, connection: Connection) -> bool:
+        # a server that logs statements refuses writes under READ COMMITTED
+        if self._needs_repeatable_read is None:
+            row = connection.row("SHOW VARIABLES LIKE 'binlog_format'")
+            self._needs_repeatable_read = row is not None and str(row[1]).upper() == "STATEMENT"
+        return self._needs_repeatable_read

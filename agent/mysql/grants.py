@@ -1,0 +1,82 @@
+"""What the account may do, found out by trying: roles, wildcards and column grants make reading SHOW GRANTS a guess.
+
+Nothing is changed: the right to delete is tried with EXPLAIN. What SHOW GRANTS is good for is the opposite question,
+which privileges the account has and the agent has no use for.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from agent.errors import ConfigError, PermanentError, TemporaryError
+from agent.mysql.core_settings import SETTINGS_TABLE
+from agent.mysql.engine import Database
+from agent.mysql.schema import Table, quoted
+
+_USEFUL = frozenset(("USAGE", "SELECT", "DELETE", "PROCESS", "REPLICATION CLIENT", "BINLOG MONITOR", "SLAVE MONITOR"))
+_GRANT = re.compile(r"GRANT (?P<privileges>.+?) ON (?P<what>.+?) TO ")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """One privilege the agent may need: whether the account has it, and the statement that gives it."""
+
+    privilege: str
+    on: str
+    is_held: bool
+    statement: str
+    got: str = ""
+
+
+def probe_grants(database: Database, table: Table, *, settings_table: str = SETTINGS_TABLE) -> tuple[Grant, ...]:
+    """Try each privilege the agent has a use for. Raises TemporaryError when the server is away."""
+    name = table.quoted_name
+    settings = f"{quoted(table.schema)}.{quoted(settings_table)}"
+    probes = (
+        ("SELECT", name, f"SELECT {', '.join(column.quoted for column in table.columns)} FROM {name} LIMIT 0"),  # noqa: S608 - quoted
+        ("DELETE", name, f"EXPLAIN DELETE FROM {name} WHERE {table.id.quoted} < 0"),  # noqa: S608 - quoted
+        ("SELECT", "performance_schema.metadata_locks", "SELECT 1 FROM performance_schema.metadata_locks LIMIT 0"),
+        (
+            "SELECT",
+            "performance_schema.setup_instruments",
+            "SELECT 1 FROM performance_schema.setup_instruments LIMIT 0",
+        ),
+        ("PROCESS", "*.*", "SELECT 1 FROM information_schema.innodb_trx LIMIT 1"),
+        ("SELECT", settings, f"SELECT 1 FROM {settings} LIMIT 0"),  # noqa: S608 - quoted
+    )
+    with database.connection() as connection:
+        user = connection.row("SELECT CURRENT_USER()")
+    account = "@".join(f"'{part}'" for part in str(user[0]).rsplit("@", 1)) if user else "the agent's user"
+    return tuple(_tried(database, privilege, on, sql, account) for privilege, on, sql in probes)
+
+
+def needless_privileges(database: Database) -> tuple[str, ...]:
+    """Return the privileges the account has beyond what the agent could use, as `PRIVILEGE ON what`."""
+    with database.connection() as connection:
+        lines = [str(row[0]) for row in connection.rows("SHOW GRANTS")]
+    needless: list[str] = []
+    for line in lines:
+        found = _GRANT.match(line)
+        if found is None or "PROXY" in found["privileges"]:
+            continue
+        privileges = [word.strip() for word in re.sub(r"\([^)]*\)", "", found["privileges"]).split(",")]
+        extra = [word for word in privileges if word.upper() not in _USEFUL]
+        if "*.*" in found["what"] or found["what"].endswith(".*"):
+            extra += [word for word in privileges if word.upper() in ("SELECT", "DELETE")]
+        needless += [f"{word} ON {found['what'].replace('`', '')}" for word in extra]
+    return tuple(needless)
+
+
+def _tried(database: Database, privilege: str, on: str, sql: str, account: str) -> Grant:
+    statement = f"GRANT {privilege} ON {on.replace('%%', '%')} TO {account}"
+    try:
+        with database.connection() as connection:
+            connection.rows(sql)
+    except TemporaryError as error:
+        if error.kind != "read_only":
+            raise
+        return Grant(privilege=privilege, on=on, is_held=False, statement=statement, got=error.got)
+    except (ConfigError, PermanentError) as error:
+        return Grant(privilege=privilege, on=on, is_held=False, statement=statement, got=error.got)
+    return Grant(privilege=privilege, on=on, is_held=True, statement=statement)

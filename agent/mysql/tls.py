@@ -1,0 +1,46 @@
+"""TLS arguments for the driver: certificate and host name are verified unless configuration says otherwise."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+from agent.errors import ConfigError
+from agent.mysql.source import TlsSettings
+
+
+def tls_arguments(settings: TlsSettings | None, driver: str) -> dict[str, Any]:
+    """Return connect arguments. Without settings the driver's own preference holds: TLS if the server offers it."""
+    if settings is None:
+        return {}
+    if driver != "pymysql":
+        return _mysqlclient_arguments(settings)
+    return {"ssl": _context(settings)} if settings.enabled else {"ssl_disabled": True}
+
+
+def _context(settings: TlsSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
+        if settings.client_cert:
+            key = str(settings.client_key) if settings.client_key else None
+            context.load_cert_chain(str(settings.client_cert), key)
+    except (OSError, ssl.SSLError) as error:
+        files = ", ".join(str(file) for file in (settings.ca_file, settings.client_cert, settings.client_key) if file)
+        raise ConfigError("TLS files cannot be read", where="source.tls", got=f"{files}: {error}") from error
+    # servers make their own certificate authorities, whose certificates often lack the extensions the strict mode
+    # of newer Python versions asks for; signature, validity and host name are still checked
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if not settings.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _mysqlclient_arguments(settings: TlsSettings) -> dict[str, Any]:
+    if not settings.enabled:
+        return {"ssl_mode": "DISABLED"}
+    files = {"ca": settings.ca_file, "cert": settings.client_cert, "key": settings.client_key}
+    return {
+        "ssl_mode": "VERIFY_IDENTITY" if settings.verify else "REQUIRED",
+        "ssl": {name: str(file) for name, file in files.items() if file},
+    }

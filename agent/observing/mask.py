@@ -1,0 +1,41 @@
+"""Keep known secrets out of what is said: the last net, below the care every message already takes.
+
+Errors are written without secrets in the first place; a driver's own text may still quote a URL or a header. The
+mask knows the secret values themselves, so it needs no pattern and can't be fooled by an unusual message.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MASKED = "[secret]"
+# A shorter value occurs in ordinary words: masking it would garble every line and give it away by doing so.
+SHORTEST_SECRET_CHARACTERS = 4
+
+
+class SecretMask:
+    """Replace every known secret in a text, also in the forms it takes inside a URL or a quoted string."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._forms: tuple[str, ...] = ()
+        for secret in secrets:
+            self.add(secret)
+
+    def add(self, secret: str) -> None:
+        """Learn one more secret, for example the new content of a rotated password file. Idempotent."""
+        secret = secret.strip()
+        if len(secret) < SHORTEST_SECRET_CHARACTERS:
+            return
+        forms = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), repr(secret)[1:-1]}
+        # Longest first: a secret that contains another one must not leave its own rest behind.
+        self._forms = tuple(sorted({*self._forms, *forms}, key=lambda form: (-len(form), form)))
+
+    def __call__(self, text: str) -> str:
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, MASKED)
+        return text

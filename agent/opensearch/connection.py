@@ -1,0 +1,111 @@
+"""One HTTP exchange with one node: the driver's urllib3 connection, without its logging and with its headers kept.
+
+The driver's own version logs every failed request with a traceback, and at debug level whole bodies; it also drops
+the response headers of an error, among them Retry-After. Everything else (pool of nodes, choosing the next node when
+one is gone) stays the driver's.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from collections.abc import Collection, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+import urllib3
+from opensearchpy.connection.http_urllib3 import Urllib3HttpConnection
+from opensearchpy.exceptions import (
+    HTTP_EXCEPTIONS,
+    ConnectionTimeout,
+    SerializationError,
+    SSLError,
+    TransportError,
+)
+from opensearchpy.exceptions import ConnectionError as NodeError
+from opensearchpy.serializer import JSONSerializer
+
+from agent.opensearch.answers import retry_after_seconds
+
+# A node that does not even accept in this time is as good as gone: the next one is tried.
+CONNECT_TIMEOUT_SECONDS = 10.0
+
+
+class NodeConnection(Urllib3HttpConnection):
+    """Exchange one request; the error of an answer carries (status, error type, parsed body, retry-after seconds)."""
+
+    def perform_request(  # noqa: PLR0917  the signature is the driver's
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
+        timeout: float | None = None,
+        ignore: Collection[int] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        path = self.url_prefix + url + (f"?{urlencode(params)}" if params else "")
+        sent = {**self.headers, **(headers or {})}
+        if callable(self.http_auth):
+            sent.update(self.http_auth(method, self.host + path, body))
+        seconds = timeout or self.timeout
+        limit = urllib3.Timeout(connect=min(CONNECT_TIMEOUT_SECONDS, seconds), read=seconds)
+        try:
+            answer = self.pool.urlopen(method, path, body, retries=False, redirect=False, headers=sent, timeout=limit)
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as failure:
+            raise _node_error(failure) from failure
+        if 200 <= answer.status < 300 or answer.status in ignore:
+            return answer.status, answer.headers, answer.data
+        parsed = _parsed(answer.data)
+        wait = retry_after_seconds(answer.headers.get("retry-after"), answer.headers.get("date"))
+        raise HTTP_EXCEPTIONS.get(answer.status, TransportError)(answer.status, "", parsed, wait)
+
+
+class Json(JSONSerializer):
+    """Read and write JSON fast; bodies that are bytes already pass untouched."""
+
+    def loads(self, s: bytes | str) -> Any:
+        try:
+            return orjson.loads(s)
+        except orjson.JSONDecodeError as damage:
+            raise SerializationError(s, damage) from damage
+
+    def dumps(self, data: Any) -> Any:
+        return data if isinstance(data, bytes | str) else dumped(data)
+
+
+def dumped(data: Any) -> bytes:
+    """Return JSON, also of what a context may hold: integers beyond 64 bits, lone surrogates."""
+    try:
+        return orjson.dumps(data)
+    except TypeError:
+        return json.dumps(data, separators=(",", ":")).encode("ascii")
+
+
+def _parsed(data: bytes) -> object:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return data[:2000].decode("utf-8", "replace")
+
+
+def _node_error(failure: Exception) -> TransportError:
+    if isinstance(failure, urllib3.exceptions.ReadTimeoutError):
+        return ConnectionTimeout("TIMEOUT", "", failure)
+    if any(isinstance(cause, ssl.SSLError) for cause in causes(failure)):
+        return SSLError("N/A", "", failure)
+    return NodeError("N/A", "", failure)
+
+
+def causes(failure: BaseException) -> list[BaseException]:
+    """Return an error and what lies beneath it, outermost first."""
+    found: list[BaseException] = []
+    queue: list[object] = [failure]
+    while queue and len(found) < 20:
+        error = queue.pop(0)
+        if isinstance(error, BaseException) and error not in found:
+            found.append(error)
+            queue += [error.__cause__, error.__context__, getattr(error, "reason", None), *error.args]
+    return found

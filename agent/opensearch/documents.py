@@ -1,0 +1,176 @@
+"""Documents by id, whatever partition they are in: found, deleted, counted.
+
+Deleting is counted and can be repeated; a refusal in the middle does not mean that nothing was deleted, so callers
+verify by counting afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agent.errors import TemporaryError
+from agent.opensearch.answers import printable
+from agent.opensearch.client import Cluster, url_path
+from agent.opensearch.connection import dumped
+from agent.opensearch.names import Names
+from agent.opensearch.search import Search
+
+_IDS_PER_REQUEST = 5000  # below every server's default for max_result_window and max_terms_count
+_DELETES_PER_REQUEST = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """One document: row id, concrete index, checksum (None when it has none), and its source if asked for."""
+
+    id: int
+    index: str
+    crc: int | None
+    created_at: str | None
+    source: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deleted:
+    """What a delete-by-query did: deleted, and left alone because somebody wrote them meanwhile."""
+
+    deleted: int
+    conflicts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionFacts:
+    """How much a partition holds, and from when to when (UTC, ISO 8601; None when it holds no dated document)."""
+
+    documents: int
+    size_bytes: int
+    oldest: str | None
+    newest: str | None
+
+
+class Documents(Protocol):
+    """One instance's documents across all partitions. Raises TemporaryError when the cluster can't do it now."""
+
+    def find(self, ids: Iterable[int], *, with_source: bool = False) -> Iterator[Found]:
+        """Return the documents of these rows, one in two partitions twice. Sees what was refreshed."""
+        ...
+
+    def delete(self, found: Iterable[tuple[str, int]]) -> int:
+        """Delete (concrete index, row id) pairs; return how many there were. Idempotent."""
+        ...
+
+    def delete_by_query(self, index: str, query: dict[str, Any], *, most: int | None = None) -> Deleted:
+        """Delete what matches now in an index, alias or partition alias; `most` bounds one call."""
+        ...
+
+
+class ClusterDocuments:
+    """See `Documents`."""
+
+    def __init__(self, cluster: Cluster, names: Names) -> None:
+        self._cluster = cluster
+        self._names = names
+        self._search = Search(cluster, names.read)
+
+    def find(self, ids: Iterable[int], *, with_source: bool = False) -> Iterator[Found]:
+        """Find; see `Documents`."""
+        wanted = list(ids)
+        for start in range(0, len(wanted), _IDS_PER_REQUEST):
+            keys = [self._key(row_id) for row_id in wanted[start : start + _IDS_PER_REQUEST]]
+            fields = True if with_source else ["id", "created_at", "agent.crc"]
+            body = {"_source": fields, "query": {"ids": {"values": keys}}}
+            # Paged, because a document doubled across partitions makes more hits than ids.
+            after: list[Any] | None = None
+            while True:
+                page = {**body, "size": _IDS_PER_REQUEST, "sort": [{"id": "asc"}, {"_index": "asc"}]}
+                if after:
+                    page["search_after"] = after
+                hits = self._search.search_or_empty(page)["hits"]["hits"]
+                for hit in hits:
+                    yield _found(hit, with_source=with_source)
+                if len(hits) < _IDS_PER_REQUEST:
+                    break
+                after = hits[-1]["sort"]
+
+    def delete(self, found: Iterable[tuple[str, int]]) -> int:
+        """Delete; see `Documents`."""
+        pairs = list(found)
+        deleted = 0
+        for start in range(0, len(pairs), _DELETES_PER_REQUEST):
+            part = pairs[start : start + _DELETES_PER_REQUEST]
+            lines = [dumped({"delete": {"_index": index, "_id": self._key(row_id)}}) for index, row_id in part]
+            deleted += self._delete_part(b"\n".join(lines) + b"\n", len(part))
+        return deleted
+
+    def delete_by_query(self, index: str, query: dict[str, Any], *, most: int | None = None) -> Deleted:
+        """Delete; see `Documents`."""
+        path = url_path(index, "_delete_by_query")
+        params = {"conflicts": "proceed", "refresh": "true", "ignore_unavailable": "true"}
+        body: dict[str, Any] = {"query": query}
+        if most is not None:
+            body["max_docs"] = most
+        answer = self._cluster.call("POST", path, params=params, body=body)
+        failures = answer.get("failures")
+        if failures or answer.get("timed_out"):
+            got = f"{answer.get('deleted', 0)} deleted, then {printable(failures or 'timed out')[:200]}"
+            raise TemporaryError("delete by query stopped early", where=path, got=got, kind=_failure_kind(failures))
+        return Deleted(deleted=answer["deleted"], conflicts=answer["version_conflicts"])
+
+    def count(self, query: dict[str, Any], *, index: str | None = None) -> int:
+        """Return how many documents match, in this instance's documents or in one index; 0 without any index."""
+        try:
+            return (Search(self._cluster, index) if index else self._search).count(query)
+        except TemporaryError as failure:
+            if failure.kind != "missing_index":
+                raise
+            return 0
+
+    def partition_facts(self, index: str) -> PartitionFacts:
+        """Return what one index holds."""
+        aggregations = {
+            "oldest": {"min": {"field": "created_at"}},
+            "newest": {"max": {"field": "created_at"}},
+        }
+        answer = Search(self._cluster, index).search({"size": 0, "track_total_hits": True, "aggs": aggregations})
+        params = {"filter_path": "_all.primaries.store.size_in_bytes"}
+        stats = self._cluster.call("GET", url_path(index, "_stats", "store"), params=params)
+        return PartitionFacts(
+            documents=answer["hits"]["total"]["value"],
+            size_bytes=stats.get("_all", {}).get("primaries", {}).get("store", {}).get("size_in_bytes", 0),
+            oldest=answer["aggregations"]["oldest"].get("value_as_string"),
+            newest=answer["aggregations"]["newest"].get("value_as_string"),
+        )
+
+    def _delete_part(self, body: bytes, count: int) -> int:
+        params = {"filter_path": "errors,items.*.status,items.*.error.type,items.*.error.reason"}
+        items: Sequence[Any] = self._cluster.call("POST", "/_bulk", params=params, body=body).get("items", ())
+        results = [next(iter(item.values())) for item in items]
+        if len(results) != count:
+            raise TemporaryError("the bulk answer is not whole", where="POST /_bulk", kind="short_answer")
+        for result in results:
+            # 404: the document or its whole index is gone already, which is what was asked for.
+            if result["status"] not in (200, 404):
+                error = result.get("error") or {}
+                got = printable(f"{result['status']} {error.get('type', '')}: {error.get('reason', '')}")
+                raise TemporaryError("documents cannot be deleted", where="POST /_bulk", got=got, kind="blocked")
+        return sum(result["status"] == 200 for result in results)
+
+    def _key(self, row_id: int) -> str:
+        return f"{self._names.instance}:{row_id}"
+
+
+def _found(hit: dict[str, Any], *, with_source: bool) -> Found:
+    source = hit["_source"]
+    return Found(
+        id=source["id"],
+        index=hit["_index"],
+        crc=source.get("agent", {}).get("crc"),
+        created_at=source.get("created_at"),
+        source=source if with_source else None,
+    )
+
+
+def _failure_kind(failures: Any) -> str:
+    return "blocked" if "cluster_block_exception" in str(failures) else "partial"

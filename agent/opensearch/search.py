@@ -1,0 +1,154 @@
+"""Reading documents: searches, streams of any size, and checksums per window of ids.
+
+A partial answer is an error here, never a small result: counts decide what is deleted and what is called missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from agent.errors import TemporaryError
+from agent.opensearch.client import Cluster, url_path
+
+PAGE_ROWS = 1000
+KEEP_ALIVE = "5m"  # how long a consumer may take over one page
+# Below every server's default for search.max_buckets (65 535), and an answer of a few hundred kilobytes at most.
+WINDOWS_PER_REQUEST = 5000
+# Checksums are below 2³² and OpenSearch sums doubles: exact as long as fewer rows than this are in a window.
+MOST_ROWS_SUMMED_EXACTLY = 2**21
+
+_EMPTY: dict[str, Any] = {"hits": {"total": {"value": 0, "relation": "eq"}, "hits": []}, "aggregations": {}}
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Number of documents of a window of ids, and the sum of their checksums."""
+
+    count: int
+    crc_sum: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """One document by id: its checksum (None when it has none) and the concrete index it is in."""
+
+    id: int
+    crc: int | None
+    index: str
+
+
+class Search:
+    """Search one index or alias."""
+
+    def __init__(self, cluster: Cluster, index: str) -> None:
+        self._cluster = cluster
+        self._index = index
+
+    def search(self, body: dict[str, Any], *, timeout_seconds: float | None = None) -> dict[str, Any]:
+        """Return the whole answer of one search. Raises TemporaryError for an incomplete one."""
+        path = url_path(self._index, "_search")
+        params = {"allow_partial_search_results": "false"}
+        return _whole(self._cluster.call("POST", path, params=params, body=body, timeout_seconds=timeout_seconds), path)
+
+    def search_or_empty(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer, or one without hits when the index does not exist (yet)."""
+        try:
+            return self.search(body)
+        except TemporaryError as failure:
+            if failure.kind != "missing_index":
+                raise
+            return _EMPTY
+
+    def count(self, query: dict[str, Any]) -> int:
+        """Return the exact number of documents that match."""
+        path = url_path(self._index, "_count")
+        return int(_whole(self._cluster.call("POST", path, body={"query": query}), path)["count"])
+
+    def refresh(self) -> None:
+        """Make everything acknowledged before this call visible to searches."""
+        path = url_path(self._index, "_refresh")
+        _whole(self._cluster.call("POST", path, params={"ignore_unavailable": "true"}), path)
+
+    def pages(
+        self, body: dict[str, Any], *, sort: Sequence[dict[str, Any]], size: int = PAGE_ROWS
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Return all hits in pages from one point in time, which is closed at the end whatever happens.
+
+        `sort` must be total (end in a unique field), or hits are lost or repeated between pages.
+        """
+        pit = self._open_pit()
+        after: list[Any] | None = None
+        try:
+            while True:
+                asked = {**body, "size": size, "sort": list(sort), "pit": {"id": pit, "keep_alive": KEEP_ALIVE}}
+                asked.setdefault("track_total_hits", False)
+                if after is not None:
+                    asked["search_after"] = after
+                answer = _whole(self._cluster.call("POST", "/_search", body=asked), "POST /_search")
+                pit = answer.get("pit_id", pit)
+                hits: list[dict[str, Any]] = answer["hits"]["hits"]
+                if hits:
+                    yield hits
+                if len(hits) < size:
+                    return
+                after = hits[-1]["sort"]
+        finally:
+            # It ends by itself after the keep-alive; failing to end it early must not hide the real error.
+            with suppress(TemporaryError):
+                self._cluster.answer("DELETE", "/_search/point_in_time", body={"pit_id": [pit]}, accept=(404,))
+
+    def id_windows(self, instance: str, lo: int, hi: int, width: int) -> dict[int, Window]:
+        """Return count and checksum sum of the ids in [lo, hi], by window number `id // width`; none for empty ones.
+
+        Exact while a window holds fewer than 2²¹ documents.
+        """
+        found: dict[int, Window] = {}
+        for first in range(lo // width, hi // width + 1, WINDOWS_PER_REQUEST):
+            low = max(lo, first * width)
+            high = min(hi, (first + WINDOWS_PER_REQUEST) * width - 1)
+            body = {
+                "size": 0,
+                "track_total_hits": False,
+                "query": ids_between(instance, low, high),
+                "aggs": {
+                    "windows": {
+                        "histogram": {"field": "id", "interval": width, "min_doc_count": 1},
+                        "aggs": {"crc": {"sum": {"field": "agent.crc"}}},
+                    }
+                },
+            }
+            for bucket in self.search_or_empty(body)["aggregations"].get("windows", {}).get("buckets", ()):
+                found[int(bucket["key"]) // width] = Window(bucket["doc_count"], int(bucket["crc"]["value"]))
+        return found
+
+    def checksums(self, instance: str, lo: int, hi: int) -> Iterator[Checksum]:
+        """Return every document with an id in [lo, hi], by id; an id in two partitions comes twice."""
+        body = {"_source": False, "query": ids_between(instance, lo, hi), "docvalue_fields": ["id", "agent.crc"]}
+        # The index name makes the order total where a document was doubled.
+        for page in self.pages(body, sort=({"id": "asc"}, {"_index": "asc"}), size=10_000):
+            for hit in page:
+                fields = hit.get("fields", {})
+                crc = fields.get("agent.crc")
+                yield Checksum(int(fields["id"][0]), int(crc[0]) if crc else None, hit["_index"])
+
+    def _open_pit(self) -> str:
+        path = url_path(self._index, "_search", "point_in_time")
+        answer = self._cluster.call("POST", path, params={"keep_alive": KEEP_ALIVE})
+        return str(_whole(answer, path)["pit_id"])
+
+
+def ids_between(instance: str, lo: int, hi: int) -> dict[str, Any]:
+    """Return the query for one instance's documents with ids in [lo, hi]."""
+    return {"bool": {"filter": [{"term": {"instance": instance}}, {"range": {"id": {"gte": lo, "lte": hi}}}]}}
+
+
+def _whole(answer: Any, where: str) -> dict[str, Any]:
+    """Return an answer to which every shard contributed."""
+    shards = answer.get("_shards", {}) if isinstance(answer, dict) else {}
+    if not isinstance(answer, dict) or answer.get("timed_out") or shards.get("failed"):
+        got = f"{shards.get('failed', 0)} of {shards.get('total', 0)} shards failed"
+        raise TemporaryError("the answer is incomplete", where=where, got=got, kind="partial")
+    return answer

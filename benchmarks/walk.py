@@ -1,0 +1,96 @@
+"""What a document costs, in one core's microseconds a row, step by step on the demo's rows; no server needed.
+
+    python -m benchmarks.walk [ROWS] [--json]
+
+Each figure is the median of several rounds over the same rows, after one round that fills the catalogue.
+«walk» is what the context costs: decoding, the secrets gate, and the walk against the catalogue.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from agent.mapping import Calendar, Catalogue, DocumentBuilder, Redaction
+from agent.mapping.walk import fits
+from agent.row import Row, RowShape
+from demo.rows import COLUMNS, rows
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+INDEXED_AT = "2026-11-23T00:00:00.000Z"
+ROUNDS = 7
+
+
+def sample(count: int) -> list[Row]:
+    """Return demo rows as the database gives them: with an id in front and a checksum behind."""
+    return [(number, *row, 3735928559) for number, row in enumerate(rows(count, now=NOW), 1)]
+
+
+def measure(step: Callable[[Any], object], items: list[Any]) -> float:
+    """Return the median microseconds of CPU one call takes."""
+    figures = []
+    for _ in range(ROUNDS):
+        start = time.process_time()
+        for item in items:
+            step(item)
+        figures.append((time.process_time() - start) / len(items) * 1e6)
+    return statistics.median(figures)
+
+
+def figures(count: int) -> dict[str, float]:
+    """Measure every step on the same rows."""
+    batch = sample(count)
+    redaction = Redaction()
+    catalogue = Catalogue(sensitive=redaction.key_rule)
+    builder = DocumentBuilder(
+        instance="whmcs", shape=RowShape(("id", *COLUMNS)), period="month", zone="UTC", catalogue=catalogue,
+        redaction=redaction, version="1.0.0",
+    )  # fmt: skip
+    documents = [builder.build(row, INDEXED_AT) for row in batch]
+    contexts = [row[11] for row in batch if document_is_plain(builder, row) and str(row[11]).startswith("{")]
+    decoded = [orjson.loads(context) for context in contexts]
+    calendar = Calendar("month")
+    tree = catalogue.tree["context"]
+    result = {
+        "empty loop": measure(lambda _: None, batch),
+        "partition and instant": measure(calendar.place, [row[1] for row in batch]),
+        "decode": measure(orjson.loads, contexts),
+        "secrets gate": measure(redaction.suspects_json, contexts),
+        "fits": measure(lambda value: fits(tree, value), decoded),
+        "whole document": measure(lambda row: builder.build(row, INDEXED_AT), batch),
+        "whole document, plain rows": measure(
+            lambda row: builder.build(row, INDEXED_AT), [row for row in batch if document_is_plain(builder, row)]
+        ),
+    }
+    result["walk"] = result["decode"] + result["secrets gate"] + result["fits"] - 3 * result["empty loop"]
+    result["share of plain rows"] = len(contexts) / len(batch)
+    result["bytes a document"] = sum(len(document.body) for document in documents) / len(documents)
+    return result
+
+
+def document_is_plain(builder: DocumentBuilder, row: Row) -> bool:
+    """Return whether a row takes the short way."""
+    context = row[11]
+    return isinstance(context, str) and builder.is_plain(row)
+
+
+def main() -> None:
+    """Print the figures as a table, or as JSON."""
+    numbers = [int(word) for word in sys.argv[1:] if word.isdecimal()]
+    found = figures(numbers[0] if numbers else 20_000)
+    if "--json" in sys.argv:
+        print(json.dumps(found))
+        return
+    for name, figure in found.items():
+        print(f"{name:28} {figure:8.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Fixtures on real servers: started once a run, only when a test asks, by the same code as the demo.
+
+    mariadb · opensearch      the shared pair (or DEMO_MYSQL_URL, DEMO_OPENSEARCH_URL)
+    mysql9                    MySQL 9 where it can be had: Debian and root; else the test is skipped
+    private_mariadb …         make a server of the test's own, to stop, kill, restart or configure
+    database                  a fresh database with an empty audit table, on MariaDB and on AUDIT_TEST_MYSQL_URL
+    world                     that, plus a configuration and a corner of the cluster; `world.run("sync")`
+    agent_cli                 `world.run`
+
+A server that cannot be had skips the test on a laptop and fails it when CI=true.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from demo.mariadb_server import MariaDB
+from demo.missing import Missing
+from demo.mysql_server import MySQL
+from demo.opensearch_server import Cluster
+from tests.world import Database, Outcome, World
+
+GIVEN_URL = os.environ.get("AUDIT_TEST_MYSQL_URL")
+Server = TypeVar("Server", MariaDB, Cluster, MySQL)
+
+
+def had(make: Callable[[], Server]) -> Server:
+    """Return what `make` makes, or skip (fail in CI) with the reason why it cannot be made."""
+    try:
+        return make()
+    except Missing as missing:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no server: {missing}")
+        pytest.skip(f"no server: {missing}")
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[str]:
+    """Give the URL of a MariaDB with the metadata_lock_info plugin, root without a password."""
+    given = os.environ.get("DEMO_MYSQL_URL")
+    if given:
+        yield given
+        return
+    server = had(lambda: MariaDB(metadata_lock_info=True).start())
+    yield server.url
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def mysql9() -> Iterator[MySQL]:
+    """Give a MySQL 9, or skip: even CI need not be Debian and root."""
+    try:
+        server = MySQL().start()
+    except Missing as missing:
+        pytest.skip(f"no MySQL 9: {missing}")
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def opensearch() -> Iterator[str]:
+    """Give the URL of one OpenSearch node."""
+    given = os.environ.get("DEMO_OPENSEARCH_URL")
+    if given:
+        yield given
+        return
+    cluster = had(lambda: Cluster().start())
+    yield cluster.url
+    cluster.stop()
+
+
+@pytest.fixture
+def private_mariadb() -> Iterator[Callable[..., MariaDB]]:
+    """Make MariaDB servers of the test's own: `private_mariadb(performance_schema=True, extra=[…])`."""
+    made: list[MariaDB] = []
+
+    def make(**options: Any) -> MariaDB:
+        made.append(had(lambda: MariaDB(**options).start()))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.remove()
+
+
+@pytest.fixture
+def private_opensearch() -> Iterator[Callable[..., Cluster]]:
+    """Make clusters of the test's own: `private_opensearch(nodes=3, settings={…})`."""
+    made: list[Cluster] = []
+
+    def make(**options: Any) -> Cluster:
+        made.append(had(lambda: Cluster(**options).start()))
+        return made[-1]
+
+    yield make
+    for cluster in made:
+        cluster.stop()
+
+
+@pytest.fixture(params=["mariadb", *(["given"] if GIVEN_URL else [])])
+def database_server(request: pytest.FixtureRequest) -> str:
+    """Give the URL of each server the integration tests run on."""
+    return GIVEN_URL if request.param == "given" and GIVEN_URL else str(request.getfixturevalue("mariadb"))
+
+
+@pytest.fixture
+def database(database_server: str) -> Iterator[Database]:
+    """Give a fresh database with an empty audit table of the default shape."""
+    fresh = Database(database_server)
+    fresh.create_table()
+    yield fresh
+    fresh.drop()
+
+
+@pytest.fixture
+def make_world(opensearch: str, tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """Make worlds: on another database (`make_world(other)`), another cluster, or a second instance."""
+    made: list[World] = []
+
+    def make(database: Database, *, opensearch_url: str = opensearch, **fields: Any) -> World:
+        folder = tmp_path / f"world-{len(made) + 1}"
+        folder.mkdir()
+        made.append(World(folder=folder, database=database, opensearch_url=opensearch_url, **fields))
+        return made[-1]
+
+    yield make
+    for world in made:
+        world.remove()
+
+
+@pytest.fixture
+def world(make_world: Callable[..., World], database: Database) -> World:
+    """Give one instance: its database, its configuration, its corner of the cluster."""
+    return make_world(database)
+
+
+@pytest.fixture
+def agent_cli(world: World) -> Callable[..., Outcome]:
+    """Run the command line on this world's configuration: `agent_cli("search", "--json").json`."""
+    return world.run

@@ -1,0 +1,48 @@
+"""The source's settings as the configuration would give them, and what tests on a real server share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from agent.mysql import Database, RowReader, Table, look_up, open_database
+from agent.mysql.source import TlsSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tls:
+    enabled: bool = True
+    ca_file: Path | None = None
+    client_cert: Path | None = None
+    client_key: Path | None = None
+    verify: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    url: SecretStr
+    table: str = "mod_impulsecore_audit_log"
+    password_file: Path | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    time_zone: str = "UTC"
+    connect_timeout_seconds: float = 5
+    read_timeout_seconds: float = 20
+    tls: TlsSettings | None = None
+
+
+def source(url: str, **changes: object) -> Source:
+    return Source(url=SecretStr(url), **changes)  # type: ignore[arg-type]
+
+
+def opened(url: str, **changes: object) -> tuple[Database, Table]:
+    settings = source(url, **changes)
+    database = open_database(settings)
+    return database, look_up(database, settings)
+
+
+def reader(url: str, *, max_value_bytes: int = 1 << 20, **changes: object) -> RowReader:
+    database, table = opened(url, **changes)
+    return RowReader(database, table, max_value_bytes=max_value_bytes)
