@@ -55,7 +55,7 @@ def figures(count: int) -> dict[str, float]:
     )  # fmt: skip
     documents = [builder.build(row, INDEXED_AT) for row in batch]
     contexts = [row[11] for row in batch if document_is_plain(builder, row) and str(row[11]).startswith("{")]
-    decoded = [orjson.loads(context) for context in contexts]
+    decoded = [orjson.loads(str(context)) for context in contexts]
     calendar = Calendar("month")
     tree = catalogue.tree["context"]
     result = {

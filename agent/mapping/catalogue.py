@@ -11,14 +11,14 @@ of that one partition. Whoever sends the changes leaves nothing to this module b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from agent.mapping.exceptions import Exceptions, Path
+from agent.mapping.fields import Field, field_of, paths_of
 from agent.mapping.leaf import MAPPED, NUMBER, SENSITIVE, STRING, flags_of, leaf_mapping
 from agent.mapping.paths import valid_name
-from agent.mapping.rules import FieldRules, NativeType
+from agent.mapping.rules import FieldRules
 
 Node: TypeAlias = "dict[str, Node] | int"
 Properties: TypeAlias = dict[str, Any]
@@ -29,16 +29,6 @@ DEEPEST = 18
 """Levels below `context` the server's own depth limit (20, objects above included) leaves room for."""
 _ADOPTED = -1
 _NO_EXCEPTIONS = Exceptions()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """Describe one path of the catalogue to a person (`audit-agent fields`)."""
-
-    path: str
-    kinds: tuple[str, ...]
-    native: NativeType | None
-    first_seen: str | None
 
 
 class Catalogue:
@@ -137,12 +127,17 @@ class Catalogue:
         """Expect nothing of a partition but what its mapping holds now: it refused to be widened."""
         self.merge_mapping(properties, partition)
         self._exceptions[partition].only = frozenset(
-            path for root in self.tree for path in _paths(properties.get(root, {}), (root,))
+            path for root in self.tree for path in paths_of(properties.get(root, {}), (root,))
         )
 
     def fields(self) -> list[Field]:
         """List the context's leaves in the order of their paths."""
-        return sorted((self._field(path) for path in self._position if self._is_field(path)), key=lambda f: f.path)
+        leaves = ((path, self._look_up(path)) for path in sorted(self._position) if path[0] == CONTEXT)
+        return [
+            field_of(path, flags, self._native.get(path), self._first_seen.get(path))
+            for path, flags in leaves
+            if isinstance(flags, int)
+        ]
 
     # -- within ----------------------------------------------------------------------------------------------------
 
@@ -247,25 +242,3 @@ class Catalogue:
         parent = self._look_up(path[:-1])
         if isinstance(parent, dict):
             parent.pop(path[-1], None)
-
-    def _is_field(self, path: Path) -> bool:
-        return path[0] == CONTEXT and isinstance(self._look_up(path), int)
-
-    def _field(self, path: Path) -> Field:
-        flags = self._look_up(path)
-        native = self._native.get(path)
-        kinds: tuple[str, ...] = ("string",) if isinstance(flags, int) and flags & STRING else ()
-        kinds += ("number",) if isinstance(flags, int) and flags & NUMBER else ()
-        return Field(
-            path=".".join(path[1:]),
-            kinds=() if native else kinds or ("boolean",),
-            native=native,
-            first_seen=self._first_seen.get(path),
-        )
-
-
-def _paths(mapping: Mapping[str, Any], above: Path) -> Iterator[Path]:
-    for key, child in mapping.get("properties", {}).items():
-        path = (*above, key)
-        yield path
-        yield from _paths(child, path)

@@ -52,7 +52,7 @@ def decode_exactly(text: str) -> Decoded:
 
 
 def too_deep(value: Any) -> bool:
-    """Return whether a value is nested beyond DEEPEST levels; asked without recursion, which such a value would break."""
+    """Return whether a value is nested beyond DEEPEST levels; without recursion, which such a value would break."""
     level = [value]
     for _ in range(DEEPEST):
         level = [

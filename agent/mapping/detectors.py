@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_WORD = r"(?<![A-Za-z0-9_])"
+# The beginning of a word, also after an escaped line break of JSON that was never decoded. It keeps expressions linear.
+_WORD = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrtbf]))"
+_PLAIN_WORD = r"(?:(?<![A-Za-z0-9_])|(?<=\\[nrtbf]))"  # for tokens without a `-` in them
 _SLASH = r"\\{0,4}/"
 
 
@@ -37,31 +39,38 @@ DETECTORS = (
     _detector(
         "private_key",
         "-----BEGIN",
-        r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----|\Z)",
+        r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----"
+        r".*?(?:-----END (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----|\Z)",
         flags=re.DOTALL,
     ),
-    _detector("jwt", "eyJ", r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?"),
-    _detector("aws_key", "AKIA|ASIA|AROA|AIDA", _WORD + r"(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,}"),
+    _detector("jwt", "eyJ", _WORD + r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)?"),
+    _detector("aws_key", "AKIA|ASIA|AROA|AIDA", _PLAIN_WORD + r"(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{12,}"),
     _detector("bearer", "bearer", r"\b(bearer)([\s:=]+)(?!\[redacted)[A-Za-z0-9._~+/=\\-]{6,}", r"\1\2", re.IGNORECASE),
     _detector("basic_auth", "basic", r"\b(basic)(\s+)[A-Za-z0-9+/\\]{8,}={0,2}(?![A-Za-z])", r"\1\2", re.IGNORECASE),
     _detector(
         "dsn",
         "@",
-        r"([A-Za-z][A-Za-z0-9+.-]{1,30}:" + _SLASH + _SLASH + r"[^\s:@/\"'<>\\]{0,256}:)(?!\d{1,5}[/?#\\])[^\s\"'<>]{1,512}(?=@)",
+        r"([A-Za-z][A-Za-z0-9+.-]{1,30}:" + _SLASH + _SLASH + r"[^\s:@/\"'<>\\]{0,256}:)"
+        r"(?!\d{1,5}[/?#\\]|\[redacted)[^\s\"'<>]{1,512}(?=@)",
         r"\1",
     ),
-    _detector("curl_user", "-u |--user ", r"((?:-u|--user) [\"']?[^\s:\"']{1,128}:)[^\s\"']{1,256}", r"\1"),
+    _detector(
+        "curl_user",
+        "-u |--user ",
+        r"((?:-u|--user) [\"']?[^\s:\"']{1,128}:)(?!\[redacted)[^\s\"']{1,256}",
+        r"\1",
+    ),
     _detector(
         "identified_by",
         "identified",
-        r"(identified (?:with \S{1,64} )?(?:by|as) )\\*['\"][^'\"]{1,512}",
+        r"(identified (?:with \S{1,64} )?(?:by|as) )\\*['\"](?!\[redacted)[^'\"]{1,512}",
         r"\1'",
         re.IGNORECASE,
     ),
     _detector(
         "github_token",
         "ghp_|gho_|ghu_|ghs_|ghr_|github_pat",
-        _WORD + r"(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,})",
+        _PLAIN_WORD + r"(?:gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,})",
     ),
     _detector("gitlab_token", "glpat", _WORD + r"glpat-[A-Za-z0-9_-]{12,}"),
     _detector("slack_token", "xox|xapp-", _WORD + r"(?:xox[a-z]|xapp)-[A-Za-z0-9-]{10,}"),
@@ -77,7 +86,7 @@ DETECTORS = (
         + r")[A-Za-z0-9_/\\-]{8,}",
         r"\1",
     ),
-    _detector("stripe_key", "_live_|_test_|whsec_", _WORD + r"(?:[sr]k_(?:live|test)_|whsec_)[A-Za-z0-9]{8,}"),
+    _detector("stripe_key", "_live_|_test_|whsec_", _PLAIN_WORD + r"(?:[sr]k_(?:live|test)_|whsec_)[A-Za-z0-9]{8,}"),
     _detector(
         "google_key",
         "AIza|ya29.|GOCSPX-",
@@ -87,17 +96,18 @@ DETECTORS = (
     _detector(
         "provider_token",
         "do_v1_|doo_v1_|dop_v1_|dor_v1_|npm_|hf_|pypi-|shpat_|hvs.|AGE-SECRET",
-        _WORD
-        + r"(?:do[opr]?_v1_[a-f0-9]{16,}|npm_[A-Za-z0-9]{16,}|hf_[A-Za-z0-9]{16,}|pypi-[A-Za-z0-9_-]{16,}|shpat_[A-Fa-f0-9]{16,}|hvs\.[A-Za-z0-9_-]{16,}|AGE-SECRET-KEY-[A-Z0-9]{16,})",
+        _WORD + r"(?:do[opr]?_v1_[a-f0-9]{16,}|npm_[A-Za-z0-9]{16,}|hf_[A-Za-z0-9]{16,}|pypi-[A-Za-z0-9_-]{16,}"
+        r"|shpat_[A-Fa-f0-9]{16,}|hvs\.[A-Za-z0-9_-]{16,}|AGE-SECRET-KEY-[A-Z0-9]{16,})",
     ),
     _detector("openai_key", "sk-", _WORD + r"sk-[A-Za-z0-9_-]{20,}"),
-    _detector("twilio_key", "SK", _WORD + r"SK[0-9a-f]{32}"),
+    _detector("twilio_key", "SK", _PLAIN_WORD + r"SK[0-9a-f]{32}"),
     _detector("telegram_token", ":AA", _WORD + r"\d{8,10}:AA[A-Za-z0-9_-]{30,}"),
-    _detector("mailgun_key", "key-", _WORD + r"key-[0-9a-f]{32}"),
+    _detector("mailgun_key", "key-", _PLAIN_WORD + r"key-[0-9a-f]{32}"),
     _detector(
         "password_hash",
         "$2|$argon2|$6$|$5$|$1$|$p$",
-        r"\$(?:2[abxy]?\$\d\d\$[./A-Za-z0-9]{20,}|argon2(?:id|i|d)\$[^\s\"',]{16,}|[156]\$[^\s\"',]{16,}|P\$[./A-Za-z0-9]{20,})",
+        r"\$(?:2[abxy]?\$\d\d\$[./A-Za-z0-9]{20,}|argon2(?:id|i|d)\$[^\s\"',]{16,}"
+        r"|[156]\$[^\s\"',]{16,}|P\$[./A-Za-z0-9]{20,})",
     ),
     _detector(
         "license_key",

@@ -118,12 +118,12 @@ class DocumentBuilder:
             if not fits(self._extra_tree, extra):
                 return False
             source[EXTRA] = extra
-            text = "\n".join([text, *(item for item in extra.values() if item.__class__ is str)])  # type: ignore[misc]
+            text = "\n".join([text, *(item for item in extra.values() if item.__class__ is str)])
         if len(text) > self._safe_length or self.redaction.suspects(text):
             return False
         if raw is None or raw in _NO_CONTEXT:
             return True
-        if len(raw) > self._safe_length or self.redaction.suspects_json(raw):  # type: ignore[arg-type]  # a text column
+        if len(raw) > self._safe_length or self.redaction.suspects_json(raw):
             return False
         value = _object(raw)
         if value is None or not fits(self._tree, value) or self.catalogue.exceptions(partition):

@@ -117,7 +117,8 @@ class Draft:
             self._agent["overflow_reason"] = sorted(self.overflow)
             return
         exceptions = self._exceptions
-        if self._rung < Rung.ALL_OVERFLOW and exceptions is None and fits(self._workshop.catalogue.tree[CONTEXT], value):
+        tree = self._workshop.catalogue.tree[CONTEXT]
+        if self._rung < Rung.ALL_OVERFLOW and exceptions is None and fits(tree, value):
             self._source[CONTEXT] = value
             return
         walk = Walk(self._workshop.catalogue, exceptions=exceptions, today=self._today)

@@ -13,12 +13,19 @@ from agent.mapping.secret_keys import SecretKeys
 
 _PAIR = re.compile(
     r"(?<![A-Za-z0-9_.-])"
-    r"((?:(?:api|access|private|secret|secret access|licen[cs]e|encryption|signing|session) (?:key|token|id))|[A-Za-z0-9_.-]{2,80})"
+    r"((?:(?:api|access|private|secret|secret access|licen[cs]e|encryption|signing|session) (?:key|token|id))"
+    r"|[A-Za-z0-9_.-]{2,80})"
     r"(?:\]?\\{0,8}[\"']?\s{0,8}(?:=>|[:=>]|%3[dD])\s{0,8}|\s{1,4}is\s{1,4})",
     re.IGNORECASE,
 )
 _OPTION = re.compile(r"(?<!\S)(--?[A-Za-z][A-Za-z0-9-]{1,60})(?: {1,4})(?=[^\s-])")
-SEPARATORS = ("=", ">", "%3[dD]", "-(?=-[A-Za-z])", r":(?:(?<=[A-Za-z0-9_\]' ]:)(?!\d\d)|(?<=\\[\"']:))")
+SEPARATORS = (
+    "=",
+    ">",
+    "%3[dD]",
+    "-(?=-[A-Za-z])",
+    r":(?:(?<=[A-Za-z0-9_\]' ]:)(?!\d\d|\\{0,4}/\\{0,4}/)|(?<=\\[\"']:))",
+)
 """What parts key and value of a pair within a JSON string, as expressions for the gate."""
 _BARE_END = re.compile(r"[\s,;&\"'<>)}\]|\\]|\Z")
 _LINE_END = re.compile(r"[\"'\r\n\\]|\Z")
@@ -26,11 +33,48 @@ _OPEN_QUOTE = re.compile(r"(\\*)([\"'])")
 _WHOLE_LINE = ("authorization", "cookie")
 # What messages say about a secret: «password is incorrect», «invalid token: expired». In quotes it would be a value.
 _SAID = frozenset(
-    (
-        "null true false none yes no nil a an the not too now valid invalid wrong incorrect correct missing required "
-        "expired empty set unset weak already being in on ok needed unknown revoked rotated changed disabled enabled "
-        "signature mismatch malformed"
-    ).split()
+    [
+        "null",
+        "true",
+        "false",
+        "none",
+        "yes",
+        "no",
+        "nil",
+        "a",
+        "an",
+        "the",
+        "not",
+        "too",
+        "now",
+        "valid",
+        "invalid",
+        "wrong",
+        "incorrect",
+        "correct",
+        "missing",
+        "required",
+        "expired",
+        "empty",
+        "set",
+        "unset",
+        "weak",
+        "already",
+        "being",
+        "in",
+        "on",
+        "ok",
+        "needed",
+        "unknown",
+        "revoked",
+        "rotated",
+        "changed",
+        "disabled",
+        "enabled",
+        "signature",
+        "mismatch",
+        "malformed",
+    ]
 )
 
 

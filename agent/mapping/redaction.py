@@ -103,7 +103,10 @@ def compiled(pattern: str) -> re.Pattern[str]:
     """Compile a rule a person wrote; one that is longer than LONGEST_PATTERN or matches nothing at all is refused."""
     if len(pattern) > LONGEST_PATTERN:
         raise ValueError(f"a redaction pattern may have at most {LONGEST_PATTERN} characters")
-    found = re.compile(pattern)
+    try:
+        found = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"a redaction pattern must be a regular expression: {error}") from error
     if found.search("") is not None:
         raise ValueError("a redaction pattern must not match the empty text")
     return found

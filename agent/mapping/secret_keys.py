@@ -41,7 +41,8 @@ _EXACT = {
 }
 # A number under `token_count` or `password_expires_in` is about a secret, not one.
 _ABOUT = re.compile(
-    r"(?:count|counts|used|usage|total|limit|max|min|length|ttl|at|age|days|seconds|expires|expiry|expiresin|version|retries|attempts)$"
+    r"(?:counts?|used|usage|total|limit|max|min|length|ttl|at|age|days|seconds|expires|expiry|expiresin|version"
+    r"|retries|attempts)$"
 )
 _NOISE = re.compile(r"[\W_]+")
 _CACHED_KEYS = 10_000

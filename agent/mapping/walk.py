@@ -48,18 +48,23 @@ def fits(node: dict[str, Node], value: dict[str, Any]) -> bool:  # noqa: C901, P
             if known.__class__ is not dict or not fits(known, item):
                 return False
         elif kind is bool:
-            if known.__class__ is not int or known & SENSITIVE:  # type: ignore[operator]
+            if known.__class__ is not int or known & SENSITIVE:
                 return False
         elif kind is float:
             # Beyond 64 bits an integer was parsed as a float: its digits are read again.
             if (known != _BOTH and known != _WITH_NUMBERS) or not -_EXACT < item < _EXACT:  # noqa: PLR1714
                 return False
         elif kind is list:
-            if not (_list_fits(known, item) if item or known is not None else valid_segments(key)):
+            if not (_list_fits(known, item) if item or known is not None else _is_plain_key(key)):
                 return False
-        elif known is None and not valid_segments(key):  # a null needs no path, only a key the server takes
+        elif known is None and not _is_plain_key(key):  # a null needs no path, only a key the server takes
             return False
     return True
+
+
+def _is_plain_key(key: str) -> bool:
+    """Return whether an unknown key can stay with nothing below it; a dotted one may lead through a leaf."""
+    return "." not in key and valid_segments(key) is not None
 
 
 def _list_fits(known: Node | None, items: list[Any]) -> bool:

@@ -182,7 +182,7 @@ def database_at(text: str, source: SourceSettings, *, read_timeout_seconds: floa
 def _url(text: str) -> URL:
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
         url = None
     if url is None or url.get_backend_name() not in ("mysql", "mariadb"):
         # the text itself may hold a password, so it isn't shown

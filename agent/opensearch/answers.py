@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from agent.errors import AgentError, PermanentError, TemporaryError
 
@@ -26,7 +27,7 @@ _GENERAL_TYPES = frozenset(
     | {"index_not_found_exception", "illegal_state_exception"}
 )
 _REASONS = (
-    (re.compile(r"(Validation Failed: \d+: )?this action would add \[\d+\] total shards"), "shard_limit"),
+    (re.compile(r"(Validation Failed: \d+: )?this action would add \[\d+\] total (\w+ )?shards"), "shard_limit"),
     (re.compile(r"no write index is defined for alias|[Aa]lias \[.*\] has more than one ind"), "alias_ambiguous"),
     (re.compile(r"Limit of total fields"), "field_limit"),
     (re.compile(r"pipeline with id \[.*\] does not exist"), "missing_pipeline"),
@@ -106,11 +107,8 @@ def fault_of(body: object) -> Fault:
         general = _TYPES.get(str(error.get("type"))) == ""
         type_name = (root.get("type") if general else None) or error.get("type")
         return Fault(str(type_name or ""), printable(reason))
-    failures = body.get("_shards", {}).get("failures") if isinstance(body.get("_shards"), Mapping) else None
-    if isinstance(failures, list) and failures and isinstance(failures[0], Mapping):
-        failure = failures[0].get("reason")
-        if isinstance(failure, Mapping):
-            return Fault(str(failure.get("type") or ""), printable(failure.get("reason") or ""))
+    for failure in _failures(body):
+        return Fault(str(failure.get("type") or ""), printable(failure.get("reason") or ""))
     return Fault("", printable(error or body.get("message") or body.get("Message") or ""))
 
 
@@ -153,6 +151,15 @@ def retry_after_seconds(value: str | None, date: str | None) -> float | None:
     except (TypeError, ValueError):
         return None
     return min(wait, LONGEST_RETRY_AFTER_SECONDS) if wait > 0 else None
+
+
+def _failures(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the causes in a body without an `error`: refused shards of a refresh, items of a delete by query."""
+    shards = body.get("_shards")
+    listed = (shards.get("failures") if isinstance(shards, Mapping) else None) or body.get("failures")
+    entries = [entry for entry in listed if isinstance(entry, Mapping)] if isinstance(listed, list) else []
+    causes = [entry.get("cause") or entry.get("reason") for entry in entries]
+    return [cause for cause in causes if isinstance(cause, Mapping)]
 
 
 def _forbidden(status: int, fault: Fault, got: str) -> tuple[str, str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 import urllib3
 from opensearchpy.exceptions import ConnectionError as NodeError
@@ -23,7 +23,7 @@ from agent import __version__
 from agent.errors import ConfigError, TemporaryError
 from agent.opensearch.answers import fault_of, printable, translated
 from agent.opensearch.connection import Json, NodeConnection
-from agent.opensearch.credentials import BasicCredentials, Credentials, credentials_for
+from agent.opensearch.credentials import Credentials, credentials_for
 from agent.opensearch.outages import outage
 from agent.opensearch.tls import tls_context
 
@@ -65,7 +65,7 @@ def open_cluster(opensearch: OpenSearchSettings) -> Cluster:
         pool_maxsize=CONNECTIONS_PER_NODE,
         timeout=opensearch.timeout_seconds,
         http_compress=False,
-        http_auth=credentials or _url_credentials(opensearch.hosts),
+        http_auth=credentials,
         headers={"user-agent": f"impulse-audit-agent/{__version__}"},
         ssl_context=tls_context(opensearch) if secure else None,
     )
@@ -111,10 +111,13 @@ class Cluster:
     ) -> Answer:
         """Return status and body of a 2xx answer, or of one in `accept` that OpenSearch itself wrote."""
         request = _Request(method, path, params or {}, body, timeout_seconds or self.timeout_seconds)
+        seen = self._generation()
         try:
             return self._exchange(request, accept)
         except _Unauthorized as refusal:
-            if self._credentials is None or not self._credentials.renew():
+            if self._credentials is not None:
+                self._credentials.renew()
+            if self._generation() == seen:
                 raise refusal.error from refusal
         try:
             return self._exchange(request, accept)
@@ -124,6 +127,9 @@ class Cluster:
     def close(self) -> None:
         """Close every connection."""
         self._transport.close()
+
+    def _generation(self) -> int:
+        return self._credentials.generation if self._credentials is not None else 0
 
     def _exchange(self, request: _Request, accept: Collection[int]) -> Answer:
         try:
@@ -190,7 +196,7 @@ def _not_json(where: str, got: str) -> TemporaryError:
 
 
 def _node(url: str) -> dict[str, Any]:
-    parts = urlsplit(url if "://" in url else f"http://{url}")
+    parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(
             "opensearch.hosts holds no URL", got=printable(parts.hostname or ""), remedy="https://host:9200"
@@ -204,10 +210,3 @@ def _node(url: str) -> dict[str, Any]:
         "use_ssl": secure,
         "url_prefix": parts.path.strip("/"),
     }
-
-
-def _url_credentials(hosts: Collection[str]) -> Credentials | None:
-    parts = urlsplit(next(iter(hosts), ""))
-    if parts.username is None:
-        return None
-    return BasicCredentials(unquote(parts.username), unquote(parts.password or ""), None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from importlib import import_module
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from opensearchpy.helpers.signer import Urllib3AWSV4SignerAuth
@@ -28,8 +29,13 @@ class Credentials(Protocol):
         """Return the headers that authenticate this request; raises TemporaryError when they can't be had now."""
         ...
 
-    def renew(self) -> bool:
-        """Look again after the cluster refused: say whether there is something new to try."""
+    @property
+    def generation(self) -> int:
+        """Count the changes so far: a request refused under an older one is worth another try."""
+        ...
+
+    def renew(self) -> None:
+        """Look for something newer after the cluster refused."""
         ...
 
 
@@ -51,6 +57,8 @@ class BasicCredentials:
         self._password_file = password_file
         self._password = self._from_file() if password_file else password
         self._headers = self._encoded()
+        self._generation = 0
+        self._renewing = Lock()
 
     def __call__(self, method: str, url: str, body: bytes | str | None) -> dict[str, str]:
         del method, url, body
@@ -59,20 +67,25 @@ class BasicCredentials:
     def __repr__(self) -> str:
         return f"BasicCredentials({self._username!r})"
 
-    def renew(self) -> bool:
-        """Read the file again; say whether it holds another password than before."""
+    @property
+    def generation(self) -> int:
+        """Count the passwords; see `Credentials`."""
+        return self._generation
+
+    def renew(self) -> None:
+        """Read the file again."""
         if self._password_file is None:
-            return False
-        try:
-            password = self._from_file()
-        except ConfigError:
-            # In the middle of a rotation the file may be missing or empty for a moment.
-            return False
-        if password == self._password:
-            return False
-        self._password = password
-        self._headers = self._encoded()
-        return True
+            return
+        with self._renewing:
+            try:
+                password = self._from_file()
+            except ConfigError:
+                # In the middle of a rotation the file may be missing or empty for a moment.
+                return
+            if password != self._password:
+                self._password = password
+                self._headers = self._encoded()
+                self._generation += 1
 
     def _from_file(self) -> str:
         assert self._password_file is not None  # noqa: S101  narrows the type: callers checked
@@ -111,6 +124,10 @@ class AwsCredentials:
             raise TemporaryError("AWS credentials cannot be refreshed", got=got, kind="forbidden") from failure
         return headers
 
-    def renew(self) -> bool:
-        """Say no: the chain refreshes before expiry, a refusal means missing permission."""
-        return False
+    @property
+    def generation(self) -> int:
+        """Stay the same: the chain refreshes before expiry, so a refusal means a missing permission."""
+        return 0
+
+    def renew(self) -> None:
+        """Leave it to the chain."""

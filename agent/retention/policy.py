@@ -18,7 +18,7 @@ from typing import Any
 
 from agent.mapping.partition import Calendar
 from agent.retention.condition import ANYTHING, NOTHING, Before, Condition, Every, Facts, Not, Some, holds
-from agent.retention.rules import KEEP_FOR_EVER, Hold, Rule, RuleSet, matching, rule_set_from_json
+from agent.retention.rules import KEEP_FOR_EVER, LONGEST_DAYS, Hold, Rule, RuleSet, matching, rule_set_from_json
 
 # Around a change of the source's clock the same wall time means two instants (or none); no zone shifts by more.
 _SHIFT_HOURS = 3
@@ -192,12 +192,10 @@ def policy_from_json(document: Mapping[str, Any], zone: tzinfo = UTC) -> Policy:
 
 
 def _cutoff(now: datetime, days: int, zone: tzinfo) -> str | None:
-    if days == KEEP_FOR_EVER:
+    # Whatever makes no sense keeps, also where it came past the configuration's checks.
+    if not KEEP_FOR_EVER < days <= LONGEST_DAYS:
         return None
-    try:
-        return _as_text(_clear_of_shifts(now.astimezone(UTC).replace(microsecond=0) - timedelta(days=days), zone))
-    except OverflowError:
-        return None
+    return _as_text(_clear_of_shifts(now.astimezone(UTC).replace(microsecond=0) - timedelta(days=days), zone))
 
 
 def _clear_of_shifts(instant: datetime, zone: tzinfo) -> datetime:

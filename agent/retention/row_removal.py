@@ -45,7 +45,7 @@ class Unconfirmed:
 
 @dataclass(frozen=True, kw_only=True)
 class RowRemoval:
-    """Delete the expired rows with first_id ≤ id ≤ last_id."""
+    """Delete the expired rows of ranges of ids, both ends included."""
 
     policy: Policy
     rows: Rows
@@ -58,11 +58,20 @@ class RowRemoval:
     unconfirmed: Unconfirmed = field(default_factory=Unconfirmed)
     _sealed: dict[int, int] = field(default_factory=dict)
 
-    def slices(self, first_id: int, last_id: int) -> Slices[None]:
-        """Do it; stops at the first error with everything before it done and counted."""
+    def slices(self, ranges: Sequence[tuple[int, int]]) -> Slices[None]:
+        """Do it for these ranges of ids; stops at the first error with everything before it done and counted."""
         undeleted = self.archive.undeleted() if self.archive else {}
-        for sealed in undeleted.values():
+        for path, sealed in undeleted.items():
             self._sealed.update(sealed)
+            self.progress.tally.archives.append({"file": path.name, "rows": len(sealed), "resumed": True})
+        for first_id, last_id in ranges:
+            yield from self._walk(first_id, last_id)
+        if self.archive:
+            for path, sealed in undeleted.items():
+                if not self.rows.existing(list(sealed)):
+                    self.archive.settle(path)
+
+    def _walk(self, first_id: int, last_id: int) -> Slices[None]:
         expired = self.policy.expired(Side.ROWS)
         limit = ARCHIVE_ROWS if self.archive else self.chunk_rows
         start = first_id
@@ -73,10 +82,6 @@ class RowRemoval:
             yield Slice(phase="rows", reason="looked for expired rows")
             if found:
                 yield from self._remove(found, expired)
-        if self.archive:
-            for path, sealed in undeleted.items():
-                if not self.rows.existing(list(sealed)):
-                    self.archive.settle(path)
 
     def _remove(self, found: Sequence[Candidate], expired: Condition) -> Slices[None]:
         rules: dict[int, str] = {}

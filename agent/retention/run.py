@@ -50,6 +50,14 @@ _NOTHING_IN_FLIGHT = frozenset({"archive", "lock_wait", "conflict"})
 class BrakeRefused(PermanentError):  # noqa: N818  named for what happened, as the errors of this house are
     """Say that the plan is too large to be meant; a person may release the brake."""
 
+    def __init__(self, planned: Plan) -> None:
+        super().__init__(
+            "a brake refused the plan",
+            got="; ".join(planned.brakes),
+            remedy="look at the plan, then run `audit-agent retain --execute --release-brake`",
+        )
+        self.plan = planned
+
 
 class Brakes(Limits, Protocol):
     """The limits, and whether a shortened policy waits."""
@@ -143,11 +151,7 @@ class Retention:
         ledger, policy = self._see(ledger, planned, wait, now, who)
         planned = replace(planned, policy=policy)
         if planned.brakes and not release_brake:
-            raise BrakeRefused(
-                "a brake refused the plan",
-                got="; ".join(planned.brakes),
-                remedy="look at the plan, then run `audit-agent retain --execute --release-brake`",
-            )
+            raise BrakeRefused(planned)
         progress = self._begin(ledger, policy, now, who=who, config_digest=config_digest)
         try:
             yield from self._remove(planned, progress)
@@ -194,8 +198,7 @@ class Retention:
             chunk_rows=self.chunk_rows,
         )
         reached = progress.ledger.reached
-        for first_id, last_id in _ranges(planned):
-            yield from removal.slices(first_id, last_id)
+        yield from removal.slices(_ranges(planned))
         progress.executed(executed_policy(planned.policy, removal.unconfirmed))
         yield from DocumentRemoval(policy=planned.policy, documents=self.documents, progress=progress).slices()
         if planned.orphans:

@@ -79,7 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             self.close_connection = True
 
-    do_GET = do_PUT = do_POST = do_DELETE = _handle
+    do_GET = do_PUT = do_POST = do_DELETE = _handle  # noqa: N815  the base class looks for these names
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it so
         del format, args

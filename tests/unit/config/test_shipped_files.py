@@ -22,7 +22,7 @@ def test_the_shipped_files_are_valid_without_any_variable():
     configuration = load_all(ROOT / "config" / "agent.yml", {})
     assert configuration.retention.days_of(None) == (90, 90)
     assert configuration.retention.mode == "preview"
-    assert configuration.context_fields.types["duration_ms"] == "long"
+    assert configuration.context_fields.types["expires_at"] == "date"
     assert {"cron-error-spike", "agent-stalled"} <= {alert.name for alert in configuration.alerts.alerts}
 
 

@@ -142,6 +142,15 @@ def test_fields_lists_leaves_with_kinds_and_origin() -> None:
     ]
 
 
+def test_nothing_at_a_dotted_key_through_a_leaf_is_moved_as_the_server_refuses_it() -> None:
+    catalogue = Catalogue()
+    walked(catalogue, {"a": 1})
+
+    assert not fits(catalogue.tree["context"], {"a.b": []})
+    assert walked(catalogue, {"a.b": []}).kept == {}  # type: ignore[attr-defined]
+    assert fits(catalogue.tree["context"], {"new": [], "other": None})
+
+
 def test_extra_columns_cost_no_budget_and_are_not_copied() -> None:
     catalogue = Catalogue(max_fields=0)
     catalogue.admit_column("project_id")

@@ -190,7 +190,7 @@ def test_secrets_are_counted_per_rule() -> None:
 
 def test_redacting_twice_changes_nothing() -> None:
     redaction = Redaction(FieldRules(email=True))
-    for text in [*TEXTS, *(f"{key}: {HEX}" for key in KEYS), '{"password":"x","b":1'] :
+    for text in [*TEXTS, *(f"{key}: {HEX}" for key in KEYS), '{"password":"x","b":1']:
         once = redaction.text(text, {})
         counts: dict[str, int] = {}
         assert redaction.text(once, counts) == once
@@ -226,7 +226,22 @@ def test_the_gate_sees_every_needle(before: str, needle: str, after: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "unit", ["password", "eyJ", "a:", "://", "@", "-----BEGIN PRIVATE KEY-----", '\\"', "key=", "{[", "-u ", "bearer ", "'", "\\"]
+    "unit",
+    [
+        "password",
+        "eyJ",
+        "a:",
+        "://",
+        "@",
+        "-----BEGIN PRIVATE KEY-----",
+        '\\"',
+        "key=",
+        "{[",
+        "-u ",
+        "bearer ",
+        "'",
+        "\\",
+    ],
 )
 def test_hostile_texts_cost_no_more_than_their_length(unit: str) -> None:
     redaction = Redaction(FieldRules(email=True))

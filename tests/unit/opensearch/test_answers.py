@@ -35,6 +35,7 @@ def fault(type_name: str, reason: str = "why") -> dict[str, Any]:
         (400, "<html>a proxy's own words", "refused"),
         (302, "", "refused"),
         (405, {"error": "Incorrect HTTP method"}, "refused"),
+        (403, {"deleted": 0, "failures": [{"cause": {"type": "cluster_block_exception", "reason": "x"}}]}, "blocked"),
         (403, {"_shards": {"failures": [{"reason": {"type": "security_exception", "reason": "no"}}]}}, "forbidden"),
     ],
 )

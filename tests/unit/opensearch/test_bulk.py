@@ -27,6 +27,7 @@ def test_taken_items_are_indexed(status: int) -> None:
         (403, "security_exception", "no permissions for [indices:data/write/bulk[s]]", "forbidden"),
         (401, "", "", "forbidden"),
         (400, "validation_exception", SHARDS, "shard_limit"),
+        (400, "validation_exception", SHARDS.replace("total", "total LOCAL_ONLY"), "shard_limit"),
         (400, "illegal_argument_exception", SHARDS.partition(": 1: ")[2], "shard_limit"),
         (400, "index_closed_exception", "closed", "closed_index"),
         (400, "illegal_argument_exception", "no write index is defined for alias [x].", "alias_ambiguous"),

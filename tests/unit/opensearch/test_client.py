@@ -90,8 +90,16 @@ def test_an_accepted_status_comes_back_with_its_body(node: Node) -> None:
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(401, "forbidden"), (403, "forbidden"), (413, "too_large"), (429, "throttled"), (500, "server_error")]
-    + [(502, "unavailable"), (503, "unavailable"), (504, "unavailable")],
+    [
+        (401, "forbidden"),
+        (403, "forbidden"),
+        (413, "too_large"),
+        (429, "throttled"),
+        (500, "server_error"),
+        (502, "unavailable"),
+        (503, "unavailable"),
+        (504, "unavailable"),
+    ],
 )
 def test_statuses_have_kinds_and_are_asked_once(node: Node, status: int, kind: str) -> None:
     stub = node(lambda _: Reply(status=status, body=b"<html>", headers={"content-type": "text/html"}))
@@ -205,6 +213,29 @@ def test_a_rotated_password_file_is_picked_up_without_a_failed_request(node: Nod
     password_file(tmp_path, "new")
     assert door.call("GET", "/") == {}
     assert len(stub.requests) == 3
+
+
+def test_requests_in_flight_together_all_survive_a_rotation(node: Node, tmp_path: Path) -> None:
+    good = "Basic YWdlbnQ6bmV3"  # agent:new
+    together = threading.Barrier(3)
+
+    def reply(request: Request) -> Reply:
+        if request.headers["authorization"] == good:
+            return Reply()
+        together.wait(30)
+        return Reply(401, b"")
+
+    stub = node(reply)
+    path = password_file(tmp_path, "old")
+    door = cluster(stub.url, username="agent", password_file=path)
+    password_file(tmp_path, "new")
+    answers: list[Any] = []
+    threads = [threading.Thread(target=lambda: answers.append(door.call("GET", "/"))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [{}, {}, {}]
 
 
 def test_a_wrong_password_is_tried_once_a_call_and_never_shown(
