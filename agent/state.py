@@ -16,6 +16,7 @@ from agent.errors import TemporaryError
 from agent.opensearch.state import Fenced, StateStore, Token
 
 Document = dict[str, Any]
+CHANGED = "state_changed"
 
 
 class LeaseLost(TemporaryError):  # noqa: N818  the sentence it says: the lease is lost
@@ -30,6 +31,7 @@ class StateDocument:
         self.instance = instance
         self.holder = holder
         self._version: Token | None = None
+        self._claimed = False
         self.members: Document = {}
 
     @property
@@ -45,25 +47,22 @@ class StateDocument:
     def refresh(self) -> bool:
         """Adopt the stored document; say whether somebody else had changed it since we last saw it.
 
-        Raises LeaseLost when another agent has taken the lease, TemporaryError when the store is away.
+        Raises LeaseLost, until `claim` is called again, when another agent has taken the lease, TemporaryError when
+        the store is away.
         """
-        had_claim = self._holds()
         found = self._store.read()
-        if (found.token if found else None) == self._version:
-            return False
-        if found is None:
-            # Somebody deleted it under a running agent: what we remember is still true and is written again.
-            self._version = None
-            return False
-        self.members, self._version = found.document, found.token
-        if had_claim and not self._holds():
-            raise self._lost()
-        return True
+        version, self._version = self._version, found.token if found else None
+        if found is not None and found.token != version:
+            self.members = found.document
+        self._require_claim()
+        # Deleted under a running agent, what we remember is still true and is written again.
+        return found is not None and found.token != version
 
     def claim(self, now: str) -> None:
-        """Write our name into the lease; from then on no other agent's write succeeds."""
+        """Write our name into the lease; from then on no other agent's write succeeds. Raises TemporaryError."""
         self.refresh_unclaimed()
         self._put({**self.members, "instance": self.instance, "lease": self.holder, "lease_since": now})
+        self._claimed = True
 
     def refresh_unclaimed(self) -> None:
         """Adopt the stored document without minding who holds the lease."""
@@ -73,14 +72,13 @@ class StateDocument:
     def write(self, changes: Mapping[str, Any]) -> None:
         """Change members as the holder of the lease.
 
-        Raises LeaseLost when another agent took it, TemporaryError(kind `state_changed`) when a person changed the
-        document in the meantime: it is adopted then, and the step must be repeated from it.
+        Raises LeaseLost when another agent is known to have taken it, TemporaryError(kind `state_changed`) when
+        somebody wrote since the last `refresh`. Nothing is adopted here: only `refresh` does, and says so, or a
+        change would be overwritten by what was derived from the document before it.
         """
-        try:
-            self._put({**self.members, **changes})
-        except Fenced as fenced:
-            self.refresh()
-            raise TemporaryError("state was changed meanwhile", where=self.where, kind="state_changed") from fenced
+        self._require_claim()
+        self._put({**self.members, **changes})
+        self._claimed = self._holds()
 
     def update(self, change: Callable[[Document], Mapping[str, Any]], attempts: int = 20) -> None:
         """Change members on a person's behalf, whoever holds the lease; repeated until no other write intervenes."""
@@ -88,10 +86,12 @@ class StateDocument:
             self.refresh_unclaimed()
             try:
                 self._put({**self.members, **change(self.members)})
-            except Fenced:
+            except TemporaryError as failure:
+                if failure.kind != CHANGED:
+                    raise
                 continue
             return
-        raise TemporaryError("state changes too often to be written", where=self.where, kind="state_changed")
+        raise TemporaryError("state changes too often to be written", where=self.where, kind=CHANGED)
 
     def paused(self, what: str) -> Mapping[str, Any] | None:
         """Return who paused `tail` or `retention`, why and since when, or None when it isn't paused."""
@@ -102,12 +102,16 @@ class StateDocument:
         return self.members.get("lease") == self.holder
 
     def _put(self, document: Document) -> None:
-        self._version = self._store.write(document, self._version)
+        try:
+            self._version = self._store.write(document, self._version)
+        except Fenced as fenced:
+            raise TemporaryError("state was changed meanwhile", where=self.where, kind=CHANGED) from fenced
         self.members = document
 
-    def _lost(self) -> LeaseLost:
-        holder = str(self.members.get("lease") or "nobody")
-        return LeaseLost("another agent ships now", where=self.where, got=holder, kind="lease_lost")
+    def _require_claim(self) -> None:
+        if self._claimed and not self._holds():
+            holder = str(self.members.get("lease") or "nobody")
+            raise LeaseLost("another agent ships now", where=self.where, got=holder, kind="lease_lost")
 
 
 def new_holder() -> str:

@@ -28,7 +28,9 @@ def fields(found: Mapping[str, FieldDrift], *, url: str) -> Iterator[Finding]:
             yield ok(name, "knows every field")
             continue
         new, other = _listed(drift.missing), _listed(drift.changed)
-        told = "; ".join(part for part in (new and f"does not know {new}", other and f"knows otherwise {other}") if part)
+        told = "; ".join(
+            part for part in (new and f"does not know {new}", other and f"knows otherwise {other}") if part
+        )
         yield warn(name, told, f"`audit-agent setup --dashboards {url} --refresh-fields`")
 
 

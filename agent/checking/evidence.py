@@ -19,7 +19,7 @@ def evidence(*, wanted: str, taken: str, reason: str, objection: str | None, gra
         told = f"no probe can be trusted here: {objection}"
         remedy = f"name the writer in source.url, or {_WAIT}"
         return warn(_NAME, f"auto takes grace: {told}", remedy) if wanted == "auto" else fail(_NAME, told, remedy)
-    if wanted != "auto" and taken != wanted:
+    if wanted not in {"auto", taken}:
         return fail(_NAME, f"{wanted} does not work here: {reason}", _grant(grants) or f"set auto, or {_WAIT}")
     if taken in _EXACT:
         return ok(_NAME, f"{taken}: {reason}")

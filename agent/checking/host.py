@@ -49,7 +49,9 @@ def secrets(modes: Mapping[str, int]) -> Iterator[Finding]:
 def folder(name: str, found: Folder) -> Finding:
     """Judge a folder that an archive or export is written to; it is created when it is first needed."""
     if not found.is_folder:
-        return fail(name, f"{found.nearest} is no folder", f"remove that file, or name another folder than {found.path}")
+        return fail(
+            name, f"{found.nearest} is no folder", f"remove that file, or name another folder than {found.path}"
+        )
     if not found.is_writable:
         return fail(
             name,

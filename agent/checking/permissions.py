@@ -21,7 +21,7 @@ def permissions(found: Iterable[Permission]) -> Iterator[Finding]:
         name = f"permission {permission.action}"
         target = f" on {permission.pattern}" if permission.pattern else ""
         finding = f"not granted{target}, needed for {permission.purpose}"
-        remedy = f"add it to the agent's role, see deploy/opensearch/role-writer.json"
+        remedy = "add it to the agent's role, see deploy/opensearch/role-writer.json"
         judged = warn if permission.purpose in _CONVENIENCES else fail
         yield judged(name, finding, remedy)
     yield ok("permissions", f"{held} tried and held")

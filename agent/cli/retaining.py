@@ -19,6 +19,7 @@ from agent.mysql.replica_lag import replica_lag
 from agent.opensearch.state import ClusterState
 from agent.retention.archive import Archive
 from agent.retention.expired import Expiry
+from agent.retention.export import Export
 from agent.retention.index_side import IndexSide
 from agent.retention.ledger import LedgerStore, ledger_name
 from agent.retention.pace import Gait, ReplicaWatch
@@ -113,6 +114,23 @@ class Retaining:
             archive=self.archive,
             mirror=self.settings.on_source_delete == "mirror",
             zone=self.zone,
+        )
+
+    @cached_property
+    def export(self) -> Export | None:
+        """Return the scheduled export, if there is one."""
+        export = self.settings.export
+        if not export.enabled:
+            return None
+        files = Archive(
+            export.directory, instance=self._app.instance, format=export.format, redact=redacting(self._app.redaction)
+        )
+        return Export(
+            rows=self.rows,
+            files=files,
+            ledger=self.ledger,
+            journal=self._app.journal,
+            lease_held=self.lease.acquire,
         )
 
     def _replica(self, url: Any) -> Database:

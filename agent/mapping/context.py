@@ -43,7 +43,7 @@ def decode(text: str) -> Decoded:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         return _decode_odd(text)
-    return _shape(value)
+    return _shape(value, text)
 
 
 def decode_exactly(text: str) -> Decoded:
@@ -71,15 +71,16 @@ def _decode_odd(text: str) -> Decoded:
     if not stripped:
         return NOTHING
     try:
-        return _shape(_loads_exactly(stripped))
+        return _shape(_loads_exactly(stripped), stripped)
     except RecursionError:
         return TOO_DEEP
     except ValueError as error:
         return Decoded(None, str(error))
 
 
-def _shape(value: Any) -> Decoded:
-    if too_deep(value):
+def _shape(value: Any, text: str) -> Decoded:
+    # Counting brackets is far cheaper than walking, and no text is deeper than it has brackets.
+    if text.count("{") + text.count("[") > DEEPEST and too_deep(value):
         return TOO_DEEP
     for _ in range(_DECODINGS):
         if not isinstance(value, str):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agent.mapping.catalogue import CONTEXT, EXTRA, Catalogue
-from agent.mapping.context import Decoded, decode, decode_exactly
+from agent.mapping.context import decode, decode_exactly
 from agent.mapping.ladder import Rung
 from agent.mapping.overflow import Overflow, cut
 from agent.mapping.redaction import Counts, Redaction
@@ -95,33 +95,43 @@ class Draft:
         if len(raw) > limit // 4 and len(raw.encode("utf-8", "surrogatepass")) > limit:
             self._add_texts([self._text(raw)])
             return
-        decoded = self._decoded(raw)
+        decoded = decode(raw)
         if decoded.error is not None:
             self._agent["context_error"] = self._text(decoded.error)[:LONGEST_NOTE]
             self._add_texts([self._text(raw)])
         elif decoded.value is not None:
-            texts = self._workshop.redaction.suspects_json(raw)
-            value = self._workshop.redaction.value(decoded.value, self.redactions, texts=texts)
-            self._put_value(value)
+            self._put_value(raw, decoded.value)
 
-    def _decoded(self, raw: str) -> Decoded:
-        decoded = decode(raw)
-        if decoded.value is not None and has_cut_numbers(decoded.value):
-            return decode_exactly(raw)
-        return decoded
+    def _put_value(self, raw: str, value: dict[str, Any]) -> None:
+        counts: Counts = {}
+        redacted = self._redacted(raw, value, counts)
+        if not self._is_sent_as_it_is(redacted) and has_cut_numbers(value):
+            exact = decode_exactly(raw).value
+            counts = {}
+            redacted = self._redacted(raw, exact if exact is not None else value, counts)
+        for rule, count in counts.items():
+            self.redactions[rule] = self.redactions.get(rule, 0) + count
+        self._route(redacted)
 
-    def _put_value(self, value: dict[str, Any]) -> None:
+    def _redacted(self, raw: str, value: dict[str, Any], counts: Counts) -> dict[str, Any]:
+        redaction = self._workshop.redaction
+        result: dict[str, Any] = redaction.value(value, counts, texts=redaction.suspects_json(raw))
+        return result
+
+    def _is_sent_as_it_is(self, value: dict[str, Any]) -> bool:
+        is_plain_try = self._rung < Rung.ALL_OVERFLOW and self._exceptions is None
+        return is_plain_try and fits(self._workshop.catalogue.tree[CONTEXT], value)
+
+    def _route(self, value: dict[str, Any]) -> None:
         if self._rung >= Rung.RAW_TEXT:
             self._add_texts([dumps(value).decode()])
             self.overflow[REJECTED] = self.overflow.get(REJECTED, 0) + 1
             self._agent["overflow_reason"] = sorted(self.overflow)
             return
-        exceptions = self._exceptions
-        tree = self._workshop.catalogue.tree[CONTEXT]
-        if self._rung < Rung.ALL_OVERFLOW and exceptions is None and fits(tree, value):
+        if self._is_sent_as_it_is(value):
             self._source[CONTEXT] = value
             return
-        walk = Walk(self._workshop.catalogue, exceptions=exceptions, today=self._today)
+        walk = Walk(self._workshop.catalogue, exceptions=self._exceptions, today=self._today)
         if self._rung >= Rung.ALL_OVERFLOW:
             walk.overflow.value = walk.overflow.spill(value, (CONTEXT,), REJECTED)
         else:

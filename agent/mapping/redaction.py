@@ -20,6 +20,7 @@ from agent.mapping.secret_keys import SecretKeys
 Counts: TypeAlias = dict[str, int]
 
 _LICENCE = re.compile(r"[A-Z]{2,10}-")
+_CACHED_NAMES = 10_000
 _ESCAPED = r"\\u00[0-7]"  # an escaped ASCII letter could hide a needle from the gate; writers escape others only
 
 
@@ -38,6 +39,10 @@ class Redaction:
         self._needles = gate({needle for rule in chosen for needle in rule.needles}, _ESCAPED).search
         self._separators = gate((), *SEPARATORS).search
         self._words = gate(self._keys.needles).search
+        self._clean_names: set[str] = set()
+        # A suspect row is asked about twice: on the short way, and again by the draft it is handed to.
+        self._asked: str | None = None
+        self._answer = False
 
     def key_rule(self, key: str) -> str | None:
         """Return the rule that makes this key's value a secret, if any."""
@@ -53,6 +58,11 @@ class Redaction:
         A pair inside a string needs a separator there, and few strings have one; the quote before a colon tells
         that the colon is JSON's own.
         """
+        if text is not self._asked:
+            self._asked, self._answer = text, self._is_suspect(text)
+        return self._answer
+
+    def _is_suspect(self, text: str) -> bool:
         if self._custom or self._needles(text) is not None:
             return True
         return (self._separators(text) is not None or " is " in text) and self._words(text) is not None
@@ -64,17 +74,32 @@ class Redaction:
             return self.text(value, counts) if texts else value
         if kind is list:
             return [self.value(item, counts, texts=texts) for item in value]
-        if kind is not dict:
-            return value
+        return self._object(value, counts, texts=texts) if kind is dict else value
+
+    def _object(self, value: dict[str, Any], counts: Counts, *, texts: bool) -> dict[str, Any]:
         result = {}
         for key, item in value.items():
             rule = self._keys.rule(key)
-            name = self.text(key, counts) if texts else key
+            name = self._name(key, counts) if texts else key
+            kind = item.__class__
             if rule is not None and self._keys.is_secret(key, item):
                 result[name] = self.replaced(rule, item, counts)
-            else:
+            elif kind is str:
+                result[name] = self.text(item, counts) if texts else item
+            elif kind is dict or kind is list:
                 result[name] = self.value(item, counts, texts=texts)
+            else:
+                result[name] = item
         return result
+
+    def _name(self, key: str, counts: Counts) -> str:
+        """Return a key without secrets; the few keys there are come back in nearly every row."""
+        if key in self._clean_names:
+            return key
+        name = self.text(key, counts)
+        if name == key and len(self._clean_names) < _CACHED_NAMES:
+            self._clean_names.add(key)
+        return name
 
     def replaced(self, rule: str, item: Any, counts: Counts) -> str:
         """Return what stands for a secret value; a licence key keeps its product's prefix."""

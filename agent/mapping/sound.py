@@ -10,9 +10,12 @@ _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 
 
 def dumps(value: Any) -> bytes:
-    """Return the JSON bytes of a value that may hold what orjson refuses; the common case pays nothing."""
+    """Return the JSON bytes of a value that may hold what orjson refuses; the common case pays nothing.
+
+    The bytes are copied, because orjson's own keep the kilobytes it reserved while it wrote.
+    """
     try:
-        return orjson.dumps(value)
+        return b"%b" % orjson.dumps(value)
     except orjson.JSONEncodeError:
         return orjson.dumps(_with_fragments(sound(value)))
 

@@ -7,6 +7,7 @@ moves what cannot be mapped to the overflow. Each scalar ends in exactly one of 
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import Any
 
@@ -22,6 +23,8 @@ _WITH_STRINGS = 4 | STRING
 _REDACTED = 4 | STRING | SENSITIVE
 _WITH_NUMBERS = 4 | NUMBER
 _EXACT = float(2**63)
+_STANDS_FOR_SECRET = re.compile(r"(?:[A-Z]{2,10}-)?" + re.escape(MARK) + r"[^\]]*\]").fullmatch
+"""What redaction leaves of a secret, a licence's prefix included, and nothing else."""
 CONFLICT, BAD, TOO_DEEP, BUDGET = "conflict", "bad_key", "too_deep", "budget"
 NOWHERE = object()
 LIST_DEPTH = 18
@@ -39,7 +42,7 @@ def fits(node: dict[str, Node], value: dict[str, Any]) -> bool:  # noqa: C901, P
             if known == _WITH_STRINGS:
                 if item and item[0] in NUMBER_STARTS and is_number(item):
                     return False
-            elif known != _REDACTED or not (item.startswith(MARK) and item.endswith("]")):
+            elif known != _REDACTED or not _STANDS_FOR_SECRET(item):
                 return False
         elif kind is int:
             if known != _BOTH and known != _WITH_NUMBERS:  # noqa: PLR1714 - a tuple costs more

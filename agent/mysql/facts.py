@@ -22,6 +22,7 @@ class ServerFacts:
     created_at_type: str
     has_created_at_index: bool
     engine: str
+    has_performance_schema: bool
 
 
 def server_facts(database: Database, table: Table) -> ServerFacts:
@@ -31,7 +32,8 @@ def server_facts(database: Database, table: Table) -> ServerFacts:
     with database.connection() as connection:
         row = connection.rows(
             "SELECT @@max_allowed_packet, CONCAT(UTC_TIMESTAMP(6)),"
-            f" IF(@@GLOBAL.time_zone = 'SYSTEM', @@system_time_zone, @@GLOBAL.time_zone), ({newest})"
+            f" IF(@@GLOBAL.time_zone = 'SYSTEM', @@system_time_zone, @@GLOBAL.time_zone), ({newest}),"
+            " @@performance_schema"
         )[0]
         cipher = connection.row("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
     return ServerFacts(
@@ -45,4 +47,5 @@ def server_facts(database: Database, table: Table) -> ServerFacts:
         created_at_type=table.created_at.column_type,
         has_created_at_index=table.created_at_index is not None,
         engine=table.engine,
+        has_performance_schema=str(row[4]).upper() in ("1", "ON"),
     )

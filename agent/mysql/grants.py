@@ -7,6 +7,7 @@ which privileges the account has and the agent has no use for.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from agent.errors import ConfigError, PermanentError, TemporaryError
@@ -51,8 +52,11 @@ def probe_grants(database: Database, table: Table, *, settings_table: str = SETT
     return tuple(_tried(database, privilege, on, sql, account) for privilege, on, sql in probes)
 
 
-def needless_privileges(database: Database) -> tuple[str, ...]:
-    """Return the privileges the account has beyond what the agent could use, as `PRIVILEGE ON what`."""
+def needless_privileges(database: Database, readable: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the privileges the account has beyond what the agent could use, as `PRIVILEGE ON what`.
+
+    `readable` names the tables (`schema.table`) that it may read; with it, reading any other is needless too.
+    """
     with database.connection() as connection:
         lines = [str(row[0]) for row in connection.rows("SHOW GRANTS")]
     needless: list[str] = []
@@ -62,10 +66,17 @@ def needless_privileges(database: Database) -> tuple[str, ...]:
             continue
         privileges = [word.strip() for word in re.sub(r"\([^)]*\)", "", found["privileges"]).split(",")]
         extra = [word for word in privileges if word.upper() not in _USEFUL]
-        if "*.*" in found["what"] or found["what"].endswith(".*"):
+        what = found["what"].replace("`", "")
+        if what.endswith(".*") or not _is_expected(what, readable):
             extra += [word for word in privileges if word.upper() in ("SELECT", "DELETE")]
-        needless += [f"{word} ON {found['what'].replace('`', '')}" for word in extra]
+        needless += [f"{word} ON {what}" for word in extra]
     return tuple(needless)
+
+
+def _is_expected(what: str, readable: Collection[str]) -> bool:
+    if not readable or what.startswith("performance_schema."):
+        return True
+    return what.lower() in {name.lower() for name in readable}
 
 
 def _tried(database: Database, privilege: str, on: str, sql: str, account: str) -> Grant:

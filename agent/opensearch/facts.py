@@ -6,6 +6,7 @@ Each fact is asked for on its own, and None means «cannot be known here» (no p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from agent.errors import TemporaryError
@@ -97,6 +98,19 @@ class Facts:
                 free = total["available_in_bytes"]
                 found.append(Disk(node=node["name"], total_bytes=total["total_in_bytes"], free_bytes=free))
         return found
+
+    def clock(self) -> datetime | None:
+        """Return the time by a node's clock; None without the permission."""
+        answer = self._optional("/_nodes/stats/fs", {"filter_path": "nodes.*.timestamp"})
+        stamps = [node["timestamp"] for node in (answer or {}).get("nodes", {}).values() if "timestamp" in node]
+        return datetime.fromtimestamp(max(stamps) / 1000, UTC) if stamps else None
+
+    def cluster_blocks(self) -> list[str]:
+        """Return the settings that make the whole cluster read-only; empty also when they cannot be read."""
+        settings = self._optional("/_cluster/settings", {"flat_settings": "true"}) or {}
+        levels = [settings.get(level, {}) for level in ("persistent", "transient")]
+        names = ("cluster.blocks.read_only", "cluster.blocks.read_only_allow_delete", "cluster.blocks.create_index")
+        return [name for name in names if any(str(level.get(name)) == "true" for level in levels)]
 
     def blocks(self) -> dict[str, list[str]]:
         """Return the write blocks set on the agent's indices, by index; empty when there are none."""

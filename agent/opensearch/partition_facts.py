@@ -28,9 +28,7 @@ class PartitionFacts:
 def partition_facts(cluster: Cluster, names: Names) -> list[PartitionFacts]:
     """Return the facts of every open concrete index of this instance, by name."""
     answer = cluster.call("GET", url_path(names.pattern()), params={"flat_settings": "true"})
-    return [
-        _facts(index, entry, names) for index, entry in sorted(answer.items()) if names.parse(index) is not None
-    ]
+    return [_facts(index, entry, names) for index, entry in sorted(answer.items()) if names.parse(index) is not None]
 
 
 def taken_names(cluster: Cluster, names: Names) -> list[str]:

@@ -184,7 +184,8 @@ class ArchiveFile:
 
     def abandon(self) -> None:
         """Give up what was written so far; an error on the way is no matter, the next run tidies up."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
+            self._gzip.close()
             self._raw.close()
             self.path.with_name(self.path.name + PART).unlink(missing_ok=True)
 

@@ -3,6 +3,7 @@
     seen       the rules in force and since when; while a shortened policy waits, also the rules before it
     executed   rules and cutoffs of the last run that deleted: what is older is not indexed again
     reached    the latest row cutoff any run has executed: rows older than that may have been deleted by us
+    exported   the last id that a scheduled export has written
     run        a run that has begun and not ended, with its tally and the one deletion that may be in flight
 
 It stands beside the checkpoint under a name of its own, so that a person's `retain --execute` never fences a daemon's
@@ -123,6 +124,7 @@ class Ledger:
     waiting: RuleSet | None = None
     executed: Policy | None = None
     reached: str | None = None
+    exported_to: int = 0
     run: RunRecord | None = None
 
 
@@ -158,6 +160,7 @@ def encoded(ledger: Ledger) -> dict[str, Any]:
         "waiting": ledger.waiting.as_json() if ledger.waiting else None,
         "executed": ledger.executed.as_json() if ledger.executed else None,
         "reached": ledger.reached,
+        "exported_to": ledger.exported_to,
         "run": _run_json(ledger.run) if ledger.run else None,
     }
 
@@ -178,6 +181,7 @@ def decoded(document: Mapping[str, Any]) -> Ledger:
             waiting=_rules(document["waiting"]),
             executed=policy_from_json(document["executed"]) if document["executed"] else None,
             reached=document["reached"],
+            exported_to=int(document["exported_to"]),
             run=_run(document["run"]) if document["run"] else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as damage:

@@ -16,7 +16,7 @@ from enum import StrEnum
 from agent.errors import ConfigError
 
 _CONDITION = re.compile(r"(?P<path>[^=<>!~]+)(?P<operator>>=|<=|!=|=|>|<|~)(?P<value>.*)", re.DOTALL)
-_ITEM = re.compile(r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"\s*|(?P<bare>(?:[^,\\]|\\.|\\)*))(?:,|\Z)', re.DOTALL)
+_PROTECTED = ("," , '"')
 _REMEDY = "write path=value, path!=value, path~text, path>=n, path>n, path<=n, path<n or path=*"
 
 
@@ -62,18 +62,23 @@ def condition_of(text: str) -> Condition:
 
 
 def _values(text: str) -> tuple[str, ...]:
-    values = []
-    place = 0
-    while True:
-        match = _ITEM.match(text, place)
-        if match is None:  # text behind a closing quote: the quotes were meant as text
-            match = re.compile(r"(?P<bare>(?:[^,\\]|\\.|\\)*)(?:,|\Z)", re.DOTALL).match(text, place)
-        if match is None:
-            return (*values, text[place:])
-        quoted = match.groupdict().get("quoted")
-        values.append(re.sub(r'\\(["\\])', r"\1", quoted) if quoted is not None else match["bare"].replace("\\,", ",").strip())
-        if match.end() == len(text) and not match[0].endswith(","):
-            return tuple(values)
-        if match.end() == len(text):
-            return (*values, "") if match[0].endswith("\\,") is False else tuple(values)
-        place = match.end()
+    """Part a text at its commas; quotes and backslashes protect them."""
+    values: list[str] = []
+    item, inside, literal = "", False, False
+    characters = iter(text)
+    for character in characters:
+        if character == "\\":
+            following = next(characters, "")
+            item += following if following in _PROTECTED else character + following
+        elif character == '"' and not literal and not item.strip():
+            item, inside, literal = "", True, True
+        elif character == '"' and inside:
+            inside = False
+        elif character == "," and not inside:
+            values.append(item if literal else item.strip())
+            item, literal = "", False
+        elif not (literal and not inside and character.isspace()):
+            item += character
+    if inside:
+        raise ConfigError("a quote is not closed in --context", got=repr(text))
+    return (*values, item if literal else item.strip())

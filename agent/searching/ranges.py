@@ -10,11 +10,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from agent.errors import ConfigError
 from agent.searching.reader import Query
+
+T = TypeVar("T")
 
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(\d{1,9})\s*(s|min|m|h|d|w)", re.ASCII)
@@ -126,7 +128,7 @@ def _at(local: datetime, zone: ZoneInfo) -> datetime:
     return local.replace(tzinfo=zone).astimezone(UTC)
 
 
-def _within[T](make: Callable[[], T], option: str, got: str, remedy: str) -> T:
+def _within(make: Callable[[], T], option: str, got: str, remedy: str) -> T:
     """Return what `make` makes of a text; what is no time, or none a calendar holds, is a usage error."""
     try:
         return make()

@@ -12,6 +12,8 @@ import base64
 import binascii
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from agent.errors import PermanentError
@@ -20,6 +22,9 @@ from agent.state import StateDocument
 from agent.tailing.gaps import Gap, Progress, Range, Sighting, Watched
 
 FORMAT_VERSION = 1
+
+# A document that has any of these once held a checkpoint; what a person records before the first run has none.
+_SIGNS = ("format_version", "watermark", "frontier", "gaps")
 
 # An idle agent writes this often, so that a reader can tell «nothing happened» from «nobody is there».
 HEARTBEAT_SECONDS = 10.0
@@ -46,7 +51,8 @@ class Checkpoint:
     def open(self) -> None:
         """Take the stored progress for ours; an instance without one begins at id 0. Raises PermanentError."""
         stored = self._document.members
-        self.progress = decoded(stored, where=self._document.where) if "format_version" in stored else Progress()
+        is_there = any(name in stored for name in _SIGNS)
+        self.progress = decoded(stored, where=self._document.where) if is_there else Progress()
 
     def refresh(self) -> bool:
         """Adopt what somebody else has written since; say whether anybody had."""
@@ -78,14 +84,17 @@ class Checkpoint:
         self.rewind(0)
 
     def rewind(self, row_id: int) -> None:
-        """Set the watermark back (never forward), forgetting gaps above it. Raises PermanentError for a higher id."""
+        """Set the watermark back (never forward), forgetting gaps above it. Raises PermanentError for a higher id.
+
+        Watched ranges stay: those above are read again anyway, and nobody else would read those below.
+        """
         if row_id > self.progress.watermark:
             raise PermanentError(
                 "the checkpoint can only be set back",
                 got=f"--to-id {row_id}, watermark {self.progress.watermark}",
                 remedy="skipping rows is not offered; name an id at or below the watermark",
             )
-        back = Progress(frontier=row_id, skipped_total=self.progress.skipped_total)
+        back = replace(self.progress, frontier=row_id, gaps=())
         self._document.update(lambda _: encoded(back))
         self.progress = back
 
@@ -127,7 +136,7 @@ def decoded(document: Mapping[str, Any], *, where: str) -> Progress:
         progress = _progress(document)
         if version != FORMAT_VERSION or progress.watermark != document["watermark"]:
             raise ValueError("watermark and gaps disagree")  # noqa: TRY301  the one place that words the refusal is below
-    except (KeyError, TypeError, ValueError, binascii.Error, zlib.error) as damage:
+    except (KeyError, TypeError, ValueError, ArithmeticError, binascii.Error, zlib.error) as damage:
         raise PermanentError(
             "checkpoint is unreadable",
             where=where,
@@ -152,8 +161,10 @@ def _progress(document: Mapping[str, Any]) -> Progress:
     gaps.sort(key=lambda gap: gap.first)
     watch.sort(key=lambda watched: watched.first)
     frontier = document["frontier"]
-    if not isinstance(frontier, int) or frontier < 0 or (gaps and gaps[-1].last > frontier):
+    if type(frontier) is not int or frontier < 0 or (gaps and gaps[-1].last > frontier):
         raise ValueError(f"frontier {frontier!r}")
+    if any(gap.last >= following.first for gap, following in pairwise(gaps)):
+        raise ValueError("gaps overlap")
     return Progress(frontier, tuple(gaps), tuple(watch), int(document["skipped_total"]))
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.errors import TemporaryError
+from agent.errors import PermanentError
 
 GRACE = "grace"
 CLIMB_AGAIN_SECONDS = 300.0
@@ -38,8 +38,8 @@ class Probe(Protocol):
 
     `holders` names the transactions that hold a write lock on the table at the time of the call: a name never
     changes while its transaction lives, and means something only to the probe object that gave it. It raises
-    TemporaryError of kind `evidence_lost` when the answer could not be vouched for, never answers with less than
-    the truth, and raises other TemporaryErrors when the server is away.
+    PermanentError when the answer could not be vouched for, never answers with less than the truth, and raises
+    TemporaryError when the server is away.
     """
 
     @property
@@ -80,44 +80,53 @@ class Evidence:
         self._clock = clock
         self._probe: Probe | None = None
         self._chosen_at: float | None = None
+        self._objected: str | None = None
+        self._told: str | None = None
         self.rung = Rung(GRACE, "not probed yet")
 
     def sample(self) -> tuple[frozenset[str] | None, bool]:
-        """Return the live transactions (None on the grace rung) and whether the rung changed since the last call.
+        """Return the live transactions (None on the grace rung) and whether the rung changed since the last sample.
 
         After a change the caller must forget earlier samples before it uses this one.
         """
-        before = self.rung.name if self._chosen_at is not None else None
-        if self._chosen_at is None or self._clock() - self._chosen_at >= CLIMB_AGAIN_SECONDS:
+        if self._must_choose():
             self.choose()
         while self._probe is not None:
             try:
                 holders = self._probe.holders()
-            except TemporaryError as lost:
-                if lost.kind != "evidence_lost":
-                    raise
+            except PermanentError as lost:
                 self.choose(lost=f"{self._probe.name} was lost: {lost.got}")
                 continue
-            return holders, before is not None and before != self.rung.name
-        return None, before is not None and before != GRACE
+            return holders, self._is_news()
+        return None, self._is_news()
 
     def choose(self, lost: str = "") -> Rung:
         """Take the first rung that works now; `lost` tells why an earlier one was left."""
-        self._chosen_at = self._clock()
         objection = self._objection()
-        if objection:
-            self._probe, self.rung = None, Rung(GRACE, objection)
-            return self.rung
+        # As one, at the end: a server that goes away meanwhile leaves the choice as it was, and it is made again.
+        self._probe, self.rung = (None, Rung(GRACE, objection)) if objection else self._best(lost)
+        self._objected = objection
+        self._chosen_at = self._clock()
+        return self.rung
+
+    def _must_choose(self) -> bool:
+        if self._chosen_at is None or self._objection() != self._objected:
+            return True
+        return self._clock() - self._chosen_at >= CLIMB_AGAIN_SECONDS
+
+    def _best(self, lost: str) -> tuple[Probe | None, Rung]:
         refused = [lost] if lost else []
-        left, self._probe = self._probe if lost else None, None
+        left = self._probe if lost else None
         for probe in self._probes:
             if probe is left:
                 continue
             availability = probe.available()
             if availability.ok:
-                self._probe = probe
-                self.rung = Rung(probe.name, "; ".join([*refused, availability.reason]))
-                return self.rung
+                return probe, Rung(probe.name, "; ".join([*refused, availability.reason]))
             refused.append(f"{probe.name}: {availability.reason}")
-        self.rung = Rung(GRACE, "configured" if self._wanted == GRACE else "; ".join(refused))
-        return self.rung
+        return None, Rung(GRACE, "configured" if self._wanted == GRACE else "; ".join(refused))
+
+    def _is_news(self) -> bool:
+        """Say whether this sample is of another rung than the last one, however many tries lay between."""
+        before, self._told = self._told, self.rung.name
+        return before not in (None, self.rung.name)

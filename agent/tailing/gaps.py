@@ -163,28 +163,38 @@ def skipped(progress: Progress, reread: Iterable[Gap]) -> tuple[Progress, tuple[
 
 
 def graced(progress: Progress, now: float, grace_seconds: float, watch_seconds: float) -> tuple[Progress, list[Range]]:
-    """Move gaps older than the grace onto the watch list, and drop watched ranges whose time is over.
+    """Move gaps older than the grace onto the watch list; return the ranges that left the watermark's way.
 
-    Return the ranges that left the watermark's way. This is the rung without proof: the ids stay watched.
+    This is the rung without proof: the ids stay watched.
     """
     moved = [gap for gap in progress.gaps if now - gap.sighting.seen_at >= grace_seconds]
-    if not moved and all(now < watched.until for watched in progress.watch):
+    if not moved:
         return progress, []
     kept = tuple(gap for gap in progress.gaps if now - gap.sighting.seen_at < grace_seconds)
-    watch = [watched for watched in progress.watch if now < watched.until]
-    watch += [Watched(gap.first, gap.last, now + watch_seconds) for gap in moved]
+    watch = [*progress.watch, *(Watched(gap.first, gap.last, now + watch_seconds) for gap in moved)]
     watch.sort(key=lambda watched: watched.first)
     count = sum(gap.ids for gap in moved)
     changed = replace(progress, gaps=kept, watch=tuple(watch), skipped_total=progress.skipped_total + count)
     return changed, [(gap.first, gap.last) for gap in moved]
 
 
-def unsampled(progress: Progress) -> Progress:
+def unwatched(progress: Progress, now: float) -> Progress:
+    """Drop watched ranges whose time is over; a read of them must have come just before."""
+    if all(now < watched.until for watched in progress.watch):
+        return progress
+    return replace(progress, watch=tuple(watched for watched in progress.watch if now < watched.until))
+
+
+def unsampled(progress: Progress, seen_at: float | None = None) -> Progress:
     """Forget all samples, because the evidence or the server they came from is no longer the same.
 
-    Sampling later is always sound: a later first sample still holds whoever may fill the gap.
+    Sampling later is always sound: a later first sample still holds whoever may fill the gap. With `seen_at` the
+    gaps count as seen then: where evidence gives way to grace, the grace begins.
     """
-    gaps = tuple(Gap(gap.first, gap.last, Sighting(gap.sighting.seen_at)) for gap in progress.gaps)
+    gaps = tuple(
+        Gap(gap.first, gap.last, Sighting(gap.sighting.seen_at if seen_at is None else seen_at))
+        for gap in progress.gaps
+    )
     return replace(progress, gaps=gaps)
 
 

@@ -31,6 +31,7 @@ from agent.tailing.gaps import (
     sampled,
     skipped,
     unsampled,
+    unwatched,
 )
 
 WATCH_EVERY_SECONDS = 10.0
@@ -246,12 +247,12 @@ class Tail:
         # order could miss a transaction that began, or a commit that happened, in between.
         alive, changed = self._evidence.sample()
         if changed:
-            progress = unsampled(progress)
+            # Transactions known to live a moment ago get the whole grace from here on.
+            progress = unsampled(progress, self._clock() if alive is None else None)
         if alive is None:
             return self._revisit_by_grace(progress, taken, changed)
         progress, to_read = sampled(progress, alive)
-        due = [(gap.first, gap.last) for gap in to_read] + self._watched_due(progress)
-        progress, closed = self._reread(progress, due, taken)
+        progress, closed = self._reread(progress, [(gap.first, gap.last) for gap in to_read], taken)
         progress, dead = skipped(progress, to_read)
         if dead:
             # Journaled before the checkpoint forgets the gap: after a crash in between it is found dead once more.
@@ -259,23 +260,23 @@ class Tail:
         return _Visit(progress, closed, dead, (), changed)
 
     def _revisit_by_grace(self, progress: Progress, taken: Taken, changed: bool) -> _Visit:
-        due = [(gap.first, gap.last) for gap in progress.gaps] + self._watched_due(progress)
-        progress, closed = self._reread(progress, due, taken)
+        progress, closed = self._reread(progress, [(gap.first, gap.last) for gap in progress.gaps], taken)
         progress, unproven = graced(progress, self._clock(), self._grace_seconds, self._watch_seconds)
         if unproven:
             self._journal_skips(unproven, self._evidence.rung.name)
         return _Visit(progress, closed, (), tuple(unproven), changed)
 
-    def _watched_due(self, progress: Progress) -> list[Range]:
-        if not progress.watch or self._clock() < self._watch_due:
+    def _watched_due(self, progress: Progress, now: float) -> list[Range]:
+        # A range whose time is over is read once more before it is dropped.
+        if now < self._watch_due and all(now < watched.until for watched in progress.watch):
             return []
-        self._watch_due = self._clock() + WATCH_EVERY_SECONDS
+        self._watch_due = now + WATCH_EVERY_SECONDS
         return [(watched.first, watched.last) for watched in progress.watch]
 
-    def _reread(self, progress: Progress, ranges: list[Range], taken: Taken) -> tuple[Progress, int]:
-        """Ship the rows that have appeared in the ranges; return how many did."""
-        arrived = 0
-        left = _disjoint(ranges)
+    def _reread(self, progress: Progress, gaps: list[Range], taken: Taken) -> tuple[Progress, int]:
+        """Ship the rows that have appeared in gaps, and in watched ranges when those are due; return how many did."""
+        arrived, now = 0, self._clock()
+        left = _disjoint(gaps + self._watched_due(progress, now))
         while left:
             batch = self._rows.in_ranges(left, self._size.rows, self._size.bytes)
             if batch.rows:
@@ -287,7 +288,7 @@ class Tail:
                     taken.add(acknowledged)
                 arrived += len(batch.rows)
             left = _above(left, _row_id(batch.rows[-1])) if batch.rows and not batch.is_complete else []
-        return progress, arrived
+        return unwatched(progress, now), arrived
 
     def _save(self, progress: Progress, taken: Taken) -> None:
         # Last of all effects: a crash before this line only repeats work.

@@ -40,9 +40,7 @@ class Judged:
 class Judge:
     """Judge ids; `place` returns the partition of a row."""
 
-    def __init__(
-        self, *, rows: Rows, documents: Documents, knowledge: Knowledge, place: Callable[[Row], str]
-    ) -> None:
+    def __init__(self, *, rows: Rows, documents: Documents, knowledge: Knowledge, place: Callable[[Row], str]) -> None:
         self._rows = rows
         self._documents = documents
         self._knowledge = knowledge

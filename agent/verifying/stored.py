@@ -12,7 +12,7 @@ from typing import Any
 
 from agent.errors import TemporaryError
 from agent.mapping.partition import bounds
-from agent.opensearch.client import Cluster, url_path
+from agent.opensearch.client import Cluster
 from agent.opensearch.connection import dumped
 from agent.opensearch.names import Names
 from agent.opensearch.partitions import ClusterPartitions

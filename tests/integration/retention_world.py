@@ -17,7 +17,8 @@ def insert_raw(database: Database, rows: Sequence[dict[str, Any]]) -> None:
     marks = ", ".join(["%s"] * len(names))
     with database.connection.cursor() as cursor:
         cursor.executemany(
-            f"INSERT INTO `{TABLE}` ({', '.join(names)}) VALUES ({marks})", [tuple(row[name] for name in names) for row in rows]
+            f"INSERT INTO `{TABLE}` ({', '.join(names)}) VALUES ({marks})",
+            [tuple(row[name] for name in names) for row in rows],
         )
     database.connection.commit()
 
@@ -25,7 +26,13 @@ def insert_raw(database: Database, rows: Sequence[dict[str, Any]]) -> None:
 def aged(days: float, **fields: Any) -> dict[str, Any]:
     """Return a row so many days old."""
     created_at = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S")
-    row = {"created_at": created_at, "module_slug": "impulsecore", "source": "cron", "action": "a.b", "severity": "info"}
+    row = {
+        "created_at": created_at,
+        "module_slug": "impulsecore",
+        "source": "cron",
+        "action": "a.b",
+        "severity": "info",
+    }
     return {**row, "client_id": None, "detail": "d", "context": "{}", **fields}
 
 

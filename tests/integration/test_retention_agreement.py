@@ -22,7 +22,21 @@ from tests.world import World
 
 pytestmark = pytest.mark.integration
 
-TEXTS = ["impulsecore", "ImpulseCore", "impulsecore ", " impulsecore", "", "a%c", "a_c", "abc", "a\\c", "a|c", "ünï", "UNI", "a*"]
+TEXTS = [
+    "impulsecore",
+    "ImpulseCore",
+    "impulsecore ",
+    " impulsecore",
+    "",
+    "a%c",
+    "a_c",
+    "abc",
+    "a\\c",
+    "a|c",
+    "ünï",
+    "UNI",
+    "a*",
+]
 GLOBS = [*TEXTS, "impulse*", "*core", "?mpulsecore", "*", "a?c", "a*", "*\\*", "??ï", "a%*", "license.*"]
 SEVERITIES = ["info", "warn", "error"]
 DAYS = [0, 1, 30, 90]
@@ -56,7 +70,14 @@ def rows_at_every_edge(draw: random.Random, now: datetime, zone: ZoneInfo) -> li
         for seconds in (-1, 0, 1):
             instant = now.replace(microsecond=0) - timedelta(days=days, seconds=seconds)
             found.append({"created_at": instant.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")})
-    odd = [None, "0000-00-00 00:00:00", "2020-00-10 00:00:00", "2020-02-31 10:00:00", "1969-12-31 23:59:59", "9999-01-01"]
+    odd = [
+        None,
+        "0000-00-00 00:00:00",
+        "2020-00-10 00:00:00",
+        "2020-02-31 10:00:00",
+        "1969-12-31 23:59:59",
+        "9999-01-01",
+    ]
     found += [{"created_at": text} for text in odd]
     return [
         {

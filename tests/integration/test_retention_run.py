@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 import time
 from pathlib import Path
@@ -65,8 +66,6 @@ def test_rules_holds_and_archive_end_to_end(world: World, database: Database) ->
     (path,) = Path(world.folder / "archive" / world.instance).glob("*.csv.gz")
     verified = world.run("archive", "verify", str(path), "--json")
     assert (verified.code, verified.json["rows"]) == (0, 4)
-    import gzip
-
     text = gzip.decompress(path.read_bytes()).decode()
     assert "hunter2" not in text and "'=SUM(A1)" in text
     path.write_bytes(path.read_bytes()[:-1])

@@ -6,7 +6,7 @@ import fnmatch
 import random
 import re
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,6 +18,7 @@ from agent.retention.condition import holds
 from agent.retention.expired import Expiry
 from agent.retention.policy import Side, fixed, policy_from_json
 from agent.retention.rules import CoreDays, Hold, Rule, RuleSet, rule_set, rule_set_from_json
+from agent.row import RowShape
 from tests.unit.retention.world import NOW, at, rules
 
 SLUGS = ["impulsecore", "impulseminio", "ImpulseCore", "impulsecore ", "", "*", "a?c", "abc", "a\\c", "a.c", "ünï"]
@@ -162,7 +163,7 @@ class TestExpiry:
     """Rows that a run has expired are not indexed again."""
 
     short = rules(rows={"days": 30}, documents={"days": 30})
-    old = {"created_at": at(timedelta(days=40))}
+    old: ClassVar[dict[str, str]] = {"created_at": at(timedelta(days=40))}
 
     def test_nothing_is_refused_before_a_run_was_executed(self) -> None:
         assert Expiry(current=fixed(self.short, NOW), executed=None).refuses(self.old) is None
@@ -181,6 +182,14 @@ class TestExpiry:
         longer = fixed(rules(rows={"days": 30}, documents={"days": 60}), NOW)
 
         assert Expiry(current=longer, executed=fixed(self.short, NOW)).refuses(self.old) is None
+
+    def test_rows_of_a_batch_are_refused_by_id(self) -> None:
+        expiry = Expiry(current=fixed(self.short, NOW), executed=fixed(self.short, NOW))
+        shape = RowShape(("id", "created_at", "severity"))
+        ages = [29, 30, 30.001, 40]
+        rows = [(number, at(timedelta(days=age)), "info", 7) for number, age in enumerate(ages)]
+
+        assert sorted(expiry.refused_rows([*rows, (9, None, "info", 7)], shape)) == [2, 3]
 
     def test_no_row_is_refused_at_or_after_the_announced_instant(self) -> None:
         expiry = Expiry(current=fixed(self.short, NOW), executed=fixed(self.short, NOW))

@@ -1,0 +1,131 @@
+"""`verify`: compare table and index row by row; --repair makes them agree."""
+
+from __future__ import annotations
+
+import re
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import click
+
+from agent.cli.app import Application
+from agent.cli.bar import bar
+from agent.cli.line import Line
+from agent.cli.output import json_option, print_json, print_line
+from agent.cli.pause import who
+from agent.cli.verification import calendar, verification
+from agent.daemon import stop_on_signals
+from agent.tailing.gaps import Progress
+from agent.verifying.findings import Drift, Findings, Scope
+from agent.verifying.since import first_id_since
+
+DRIFT = 3
+IDS_SHOWN = 20
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class Span(click.ParamType[timedelta]):
+    """A length of time such as `7d` or `24h`."""
+
+    name = "span"
+
+    def convert(self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Return the length of time."""
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch(r"(\d{1,6})([mhdw])", value.strip().lower())
+        if found is None:
+            self.fail(f"{value!r} is not like 90m, 24h, 7d or 4w", param, ctx)
+        return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+@click.command()
+@click.option("--from-id", type=click.IntRange(min=1), help="Compare from this id on.")
+@click.option("--to-id", type=click.IntRange(min=1), help="Compare up to this id.")
+@click.option("--last", type=Span(), help="Compare rows of the last 90m, 24h, 7d, 4w.")
+@click.option("--deep", is_flag=True, help="Derive each document again and compare it field by field.")
+@click.option("--repair", is_flag=True, help="Ship missing and different rows again.")
+@click.option("--delete-orphans", is_flag=True, help="Delete documents that rightly should have a row and have none.")
+@json_option
+@click.pass_obj
+def verify(
+    app: Application,
+    *,
+    from_id: int | None,
+    to_id: int | None,
+    last: timedelta | None,
+    deep: bool,
+    repair: bool,
+    delete_orphans: bool,
+    as_json: bool,
+) -> int:
+    """Compare table and index row by row, up to the watermark; exit 3 when drift was found and not repaired."""
+    line = Line(app)
+    app.state.refresh_unclaimed()
+    line.checkpoint.open()
+    progress = line.checkpoint.progress
+    low, high = max(1, from_id or 1), min(to_id or progress.watermark, progress.watermark)
+    if last is not None:
+        low = max(low, _first_since(app, last, progress))
+    scope = Scope(low=low, high=high, deep=deep, repair=repair, delete_orphans=delete_orphans)
+    if repair or delete_orphans:
+        app.make_ready()
+    stop = threading.Event()
+    with stop_on_signals(stop, lambda _name: None):
+        findings = _compared(app, line, progress, scope, stop)
+    if as_json:
+        print_json({"instance": app.instance, "watermark": progress.watermark, **findings.as_json()})
+    else:
+        _say(app, findings)
+    if stop.is_set():
+        return 130
+    return DRIFT if findings.left else 0
+
+
+def _compared(app: Application, line: Line, progress: Progress, scope: Scope, stop: threading.Event) -> Findings:
+    max_bytes = app.configuration.settings.tail.bulk_bytes
+    work = verification(app, progress, ship=lambda rows: line.shipper.ship(rows, max_bytes).counts, who=who())
+    findings = Findings(scope)
+    with bar("verifying", scope.high - scope.low + 1) as shown:
+        for _ in work.slices(findings):
+            shown.reach(findings.at - scope.low + 1)
+            if stop.is_set():
+                break
+    return findings
+
+
+def _first_since(app: Application, last: timedelta, progress: Progress) -> int:
+    now = datetime.fromisoformat(app.rows.bounds().now).replace(tzinfo=UTC)
+    instant = (now - last).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    place = calendar(app)
+    return first_id_since(
+        app.rows, lambda row: place.place(cast("str | None", row[1]))[1], instant, low=1, high=progress.watermark
+    )
+
+
+def _say(app: Application, findings: Findings) -> None:
+    scope, seconds = findings.scope, max(findings.seconds, 0.001)
+    print_line(
+        f"{app.instance}: {findings.rows} rows and {findings.documents} documents, ids {scope.low} to {scope.high}, "
+        f"in {seconds:.1f} s ({findings.rows / seconds:,.0f} rows/s)"
+    )
+    for kind in Drift:
+        ids = findings.samples[kind]
+        shown = ", ".join(map(str, ids[:IDS_SHOWN])) + (", …" if len(ids) > IDS_SHOWN else "")
+        print_line(f"{kind}: {findings.drift[kind]}" + (f" ({shown})" if ids else ""))
+    for row_id, names in list(findings.fields.items())[:IDS_SHOWN]:
+        print_line(f"  {row_id} differs in {', '.join(names)}")
+    if findings.explained:
+        print_line("explained: " + ", ".join(f"{count} {reason}" for reason, count in findings.explained.items()))
+    if scope.repair or scope.delete_orphans:
+        print_line(
+            f"repaired: {findings.repaired}, dead letters: {findings.dead_letters}, "
+            f"orphans deleted: {findings.orphans_deleted}, left: {findings.left}"
+        )
+    elif findings.left:
+        print_line(
+            "remedy: `verify --repair` ships missing and different rows again; --delete-orphans removes the rest"
+        )
+    else:
+        print_line("table and index agree")

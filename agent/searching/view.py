@@ -1,0 +1,110 @@
+"""The view: one search, its rows newest first, how many there are in all, and when they happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from typing import Any
+
+from agent.searching.reader import Hit, Query, Reader
+from agent.searching.rows import Row
+
+# The server's own limit for one answer; longer ones are read from a point in time.
+LONGEST_ANSWER_ROWS = 10_000
+PAGE_ROWS = 2_000
+BARS = 60
+
+
+class Order(StrEnum):
+    """Name the orders of an answer."""
+
+    NEWEST = "-created_at"
+    OLDEST = "created_at"
+    ID_UP = "id"
+    ID_DOWN = "-id"
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Number of rows from one time until the next bar's."""
+
+    start: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What a search found."""
+
+    rows: list[Row]
+    total: int
+    bars: list[Bar]
+
+
+def look(
+    reader: Reader,
+    query: Query,
+    *,
+    limit: int,
+    order: Order,
+    row_of: Callable[[dict[str, Any]], Row],
+    histogram: bool = False,
+) -> View:
+    """Return the first `limit` rows of a search. Raises TemporaryError."""
+    body: dict[str, Any] = {
+        "size": limit if limit <= LONGEST_ANSWER_ROWS else 0,
+        "query": query,
+        "sort": sort_of(order),
+        "track_total_hits": True,
+    }
+    if histogram:
+        body["aggs"] = {"bars": {"auto_date_histogram": {"field": "created_at", "buckets": BARS}}}
+    answer = reader.search(body)
+    hits: Iterator[Hit] = iter(answer["hits"]["hits"])
+    if limit > LONGEST_ANSWER_ROWS:
+        hits = islice(_all_hits(reader, query, order), limit)
+    buckets = answer.get("aggregations", {}).get("bars", {}).get("buckets", ())
+    return View(
+        rows=[row_of(hit["_source"]) for hit in hits],
+        total=int(answer["hits"]["total"]["value"]),
+        bars=[Bar(bucket["key_as_string"], bucket["doc_count"]) for bucket in buckets],
+    )
+
+
+def sort_of(order: Order) -> list[dict[str, Any]]:
+    """Return a total order: an id is in one partition only, but for a document that was doubled."""
+    direction = "desc" if order.startswith("-") else "asc"
+    ties = [{"id": direction}, {"_index": direction}]
+    if order in (Order.ID_UP, Order.ID_DOWN):
+        return ties
+    # Rows without a date stand where SQL puts NULL.
+    missing = "_last" if direction == "desc" else "_first"
+    return [{"created_at": {"order": direction, "missing": missing}}, *ties]
+
+
+def by_ids(reader: Reader, ids: Sequence[int]) -> list[Row]:
+    """Return the documents of these row ids, as they are stored, by id."""
+    body = {"size": LONGEST_ANSWER_ROWS, "query": {"terms": {"id": list(ids)}}, "sort": sort_of(Order.ID_UP)}
+    return [hit["_source"] for hit in reader.search(body)["hits"]["hits"]]
+
+
+def watermark_time(reader: Reader, watermark: int) -> str | None:
+    """Return the created_at of the newest document that the watermark covers."""
+    if not watermark:
+        return None
+    body = {
+        "size": 1,
+        "query": {"bool": {"filter": [{"range": {"id": {"lte": watermark}}}, {"exists": {"field": "created_at"}}]}},
+        "sort": [{"id": "desc"}],
+        "_source": ["created_at"],
+        "track_total_hits": False,
+    }
+    hits = reader.search(body)["hits"]["hits"]
+    return str(hits[0]["_source"]["created_at"]) if hits else None
+
+
+def _all_hits(reader: Reader, query: Query, order: Order) -> Iterator[Hit]:
+    for page in reader.pages({"query": query}, sort=sort_of(order), size=PAGE_ROWS):
+        yield from page
