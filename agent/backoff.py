@@ -8,6 +8,9 @@ from dataclasses import dataclass
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 60.0
 
+# What one row may need: a batch is cut no smaller, and a single document above it that is «too large» is so by itself.
+LEAST_BYTES = 64 * 1024
+
 # A quarter of the ceiling per good step: back to full size after a handful of steps, not by one leap into the
 # condition that made the cluster refuse.
 GROWTH_STEPS = 4
@@ -40,7 +43,7 @@ class BatchSize:
 
     def halved(self) -> BatchSize:
         """Return half the size, at least one row; bytes go no lower than what one row may need."""
-        return BatchSize(max(1, self.rows // 2), max(64 * 1024, self.bytes // 2), self.most_rows, self.most_bytes)
+        return BatchSize(max(1, self.rows // 2), max(LEAST_BYTES, self.bytes // 2), self.most_rows, self.most_bytes)
 
     def grown(self) -> BatchSize:
         """Return a size a step nearer to the configured one."""

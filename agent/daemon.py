@@ -53,8 +53,8 @@ class Steps:
     """What the loop drives.
 
     `lead` says whether this process may ship (acquiring the right if it can); `tail` does one step and says whether
-    it caught up; `beat` shows life, at least every ten seconds also while waiting, and never raises; `drain` takes
-    in what is in flight at the end; `release` gives the lease back.
+    it caught up; `beat` shows life, at least every ten seconds also while waiting; `drain` takes in what is in
+    flight at the end; `release` says that nobody ships any more and gives the lease back, if it was taken.
     """
 
     lead: Callable[[], bool]
@@ -86,7 +86,7 @@ class Daemon:
         self._draw = draw
         self._wait = wait or stop.wait
         self._failures: dict[str, int] = {}
-        self._last_delay = 0.0
+        self._delays: dict[str, float] = {}
         self._slow: deque[_SlowJob] = deque()
         self._next_slice_at = 0.0
         self.scheduler = schedule.Scheduler()
@@ -96,8 +96,9 @@ class Daemon:
         self.scheduler.every(seconds).seconds.do(self._guarded, name, job)
 
     def daily(self, at: str, name: str, slices: Callable[[], Slices]) -> None:
-        """Begin a slow job every day at HH:MM UTC."""
-        self.scheduler.every().day.at(at, "UTC").do(self.begin, name, slices)
+        """Begin a slow job every day at HH:MM UTC; called again, the new time replaces the old one."""
+        self.scheduler.clear(name)
+        self.scheduler.every().day.at(at, "UTC").do(self.begin, name, slices).tag(name)
 
     def weekly(self, weekday: str, at: str, name: str, slices: Callable[[], Slices]) -> None:
         """Begin a slow job every week on a day, at HH:MM UTC."""
@@ -126,12 +127,12 @@ class Daemon:
                 self._pause(self._pause_seconds(slice_wait))
         if leading:
             self._guarded("drain", self._steps.drain)
-            self._guarded("release", self._steps.release)
+        self._guarded("release", self._steps.release)
 
     def _pause(self, seconds: float) -> None:
         """Wait, interruptibly, showing life on the way."""
         while seconds > 0 and not self._stop.is_set():
-            self._steps.beat()
+            self._guarded("beat", self._steps.beat)
             piece = min(seconds, BEAT_SECONDS)
             self._wait(piece)
             seconds -= piece
@@ -160,7 +161,7 @@ class Daemon:
         return wait
 
     def _delay(self, job: str) -> float:
-        return self._last_delay if self._failures.get(job) else 0.0
+        return self._delays[job] if self._failures.get(job) else 0.0
 
     def _guarded(
         self, name: str, job: Callable[[], T], fatal: type[Exception] | tuple[type[Exception], ...] = ()
@@ -181,8 +182,9 @@ class Daemon:
         failures = self._failures.get(name, 0) + 1
         self._failures[name] = failures
         told = error.retry_after_seconds if isinstance(error, TemporaryError) else None
-        self._last_delay = delay_seconds(failures, self._draw, told)
-        self._reporter.failed(name, error, failures, self._last_delay)
+        # Each job waits for its own failures only: another's must not hurry the tail in an outage, nor hold it up.
+        self._delays[name] = delay_seconds(failures, self._draw, told)
+        self._reporter.failed(name, error, failures, self._delays[name])
 
 
 class _SlowJob:

@@ -14,6 +14,7 @@ from agent.config.alerts import AlertRule
 from agent.content.evaluate import Evaluation, condition_text, evaluate, measured_shift
 from agent.content.monitors import monitor_drift
 from agent.content.prometheus import is_exact, rules_text
+from agent.observing.line import neutralise
 
 GROUPS_SHOWN = 10
 
@@ -112,6 +113,6 @@ def _print_tested(told: Evaluation) -> None:
     verdict = "WOULD FIRE" if told.would_fire else "silent    "
     print_line(f"{verdict}  {told.name} ({told.severity}): {told.condition}; {told.reason}, {told.total} in all")
     for group in told.groups[:GROUPS_SHOWN]:
-        print_line(f"            {'!' if group.fires else ' '} {group.count:>7}  {group.name}")
+        print_line(f"            {'!' if group.fires else ' '} {group.count:>7}  {neutralise(group.name)}")
     if len(told.groups) > GROUPS_SHOWN:
         print_line(f"              … and {len(told.groups) - GROUPS_SHOWN} more groups")

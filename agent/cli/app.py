@@ -5,7 +5,9 @@ Verbs ask it for what they need; nothing is connected to, nor even imported into
 
 from __future__ import annotations
 
+import hashlib
 import os
+import time
 from collections.abc import Container, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import cast
 
 from agent import __version__
-from agent.config import Configuration, load_all
+from agent.config import Configuration, RetentionFile, RetentionSettings, load_all
 from agent.errors import ConfigError
 from agent.mapping.catalogue import Catalogue
 from agent.mapping.document import DocumentBuilder
@@ -35,9 +37,13 @@ from agent.opensearch.partitions import ClusterPartitions
 from agent.opensearch.search import Search
 from agent.opensearch.state import ClusterState
 from agent.opensearch.templates import Templates
+from agent.retention.expired import Expiry
 from agent.retention.journal import Journal
 from agent.row import Row
 from agent.state import StateDocument, new_holder
+
+# Another process may run retention at any time: what it expired is known here this much later at the latest.
+EXPIRY_SECONDS = 30.0
 
 
 class Application:
@@ -46,6 +52,8 @@ class Application:
     def __init__(self, config_path: Path) -> None:
         self.config_path = config_path
         self.holder = new_holder()
+        self._expiry: Expiry | None = None
+        self._expiry_read_at = 0.0
 
     @cached_property
     def configuration(self) -> Configuration:
@@ -194,10 +202,34 @@ class Application:
         """Keep rejected rows."""
         return ClusterDeadLetters(self.cluster, self.names.dead_letters, self.instance)
 
+    @cached_property
+    def retention_file(self) -> RetentionFile | None:
+        """Follow retention.yml while the process lives; None when there is none."""
+        file = self.configuration.settings.files.retention
+        return RetentionFile(file, os.environ) if file else None
+
+    @property
+    def retention_settings(self) -> RetentionSettings:
+        """Return the retention rules as last read."""
+        return self.retention_file.settings if self.retention_file else self.configuration.retention
+
+    @property
+    def retention_digest(self) -> str:
+        """Return the SHA-256 of the retention file in force, for the journal."""
+        return self.retention_file.digest if self.retention_file else hashlib.sha256(b"").hexdigest()
+
     def refused(self, rows: Sequence[Row]) -> Container[int]:
         """Return the ids of rows that a retention run has expired and that are not to be indexed again."""
-        del rows
-        return ()
+        from agent.cli.retaining import Retaining  # noqa: PLC0415  it is itself made from an application's parts
+
+        if self._expiry is None or time.monotonic() - self._expiry_read_at > EXPIRY_SECONDS:
+            self._expiry = Retaining(self, self.retention_settings, self.retention_digest).expiry()
+            self._expiry_read_at = time.monotonic()
+        return self._expiry.refused_rows(rows, self.table.shape)
+
+    def forget_expiry(self) -> None:
+        """Ask again what is expired, because a run has ended or the rules have changed."""
+        self._expiry = None
 
     @cached_property
     def journal(self) -> Journal:

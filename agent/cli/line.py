@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from zoneinfo import ZoneInfo
 from agent import __version__
 from agent.backoff import BatchSize
 from agent.cli.app import Application, now_text
+from agent.errors import AgentError
 from agent.mysql.evidence import objection, probes
 from agent.mysql.lag import lag_seconds
 from agent.mysql.lease import Lease
@@ -43,6 +45,7 @@ class Line:
         self._zone = ZoneInfo(self._settings.source.time_zone)
         self._clock_offset_seconds = 0.0
         self._source_checked_at = float("-inf")
+        self._objection: str | None = None
         self.published: dict[str, Any] = {}
 
     @cached_property
@@ -72,7 +75,7 @@ class Line:
         """Prove gaps dead on the best rung of this server."""
         rungs = probes(self._app.database, self._app.table, monotonic=time.monotonic, sleep=time.sleep)
         wanted = self._settings.tail.gaps.evidence
-        return Evidence(rungs, wanted, time.monotonic, lambda: objection(self._app.source_identity))
+        return Evidence(rungs, wanted, time.monotonic, lambda: self._objection)
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -98,7 +101,7 @@ class Line:
             grace_seconds=gaps.grace_seconds,
             watch_seconds=gaps.watch_hours * 3600,
             max_ranges=gaps.max_ranges,
-            clock=time.time,
+            clock=lambda: self._now().timestamp(),
         )
 
     @property
@@ -113,9 +116,11 @@ class Line:
 
     def finish(self, reason: str) -> None:
         """Say in the state document that nobody ships any more, and why."""
-        lag, backlog = self.measure()
-        self.published |= {"state": "stopped", "reason": reason, "lag_seconds": lag, "backlog_rows": backlog}
-        self.published |= {"lease": None, "lease_since": None}
+        with suppress(AgentError):
+            # Without the database the last known figures stand; the end is told all the same.
+            lag, backlog = self.measure()
+            self.published |= {"lag_seconds": lag, "backlog_rows": backlog}
+        self.published |= {"state": "stopped", "reason": reason, "lease": None, "lease_since": None}
         self._app.state.write({**encoded(self.checkpoint.progress), **self._members()})
 
     def take_over(self) -> tuple[int, int] | None:
@@ -126,18 +131,26 @@ class Line:
         self._app.make_ready()
         self._app.state.refresh_unclaimed()
         self.checkpoint.open()
+        self.suspect_source()
+        lost = self.check_source()
         self.evidence.choose()
-        lost = self.check_source(force=True)
         self._app.state.claim(now_text())
+        # What was written between the look and the claim counts.
+        self.checkpoint.open()
         self.tail.forget()
         return lost
 
-    def check_source(self, *, force: bool = False) -> tuple[int, int] | None:
-        """Compare the table with the one the checkpoint speaks of, at most every half minute."""
-        if not force and time.monotonic() - self._source_checked_at < SOURCE_CHECK_SECONDS:
+    def suspect_source(self) -> None:
+        """Look at the source's identity again before the next step."""
+        self._source_checked_at = float("-inf")
+
+    def check_source(self) -> tuple[int, int] | None:
+        """Compare the table with the one the checkpoint speaks of, at most every half minute unless suspected."""
+        begun = time.monotonic()
+        if begun - self._source_checked_at < SOURCE_CHECK_SECONDS:
             return None
-        self._source_checked_at = time.monotonic()
         source = self._app.source_identity
+        self._objection = objection(source)
         bounds = self._app.rows.bounds()
         self._clock_offset_seconds = (_instant(bounds.now) - datetime.now(UTC)).total_seconds()
         remembered = self._remembered()
@@ -153,6 +166,7 @@ class Line:
         )
         lost = lost_range(remembered, met, self._app.database.where)
         self.published["source"] = {"server": source.server, "table_created": source.table_created}
+        self._source_checked_at = begun
         return lost
 
     def measure(self) -> tuple[float, int]:
@@ -169,15 +183,18 @@ class Line:
 
     def _members(self) -> Mapping[str, Any]:
         """Return what is published in the state document beside the checkpoint."""
-        heartbeat = datetime.fromtimestamp(time.time() + self._clock_offset_seconds, UTC)
         return {
             **self.published,
             "instance": self._app.instance,
             "evidence": self.evidence.rung.name,
             "evidence_reason": self.evidence.rung.reason,
-            "heartbeat": heartbeat.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
+            "heartbeat": self._now().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
             "agent_version": __version__,
         }
+
+    def _now(self) -> datetime:
+        """Return the time by the database's clock, as far as it was heard last."""
+        return datetime.now(UTC) + timedelta(seconds=self._clock_offset_seconds)
 
     def _remembered(self) -> Remembered:
         members = self._app.state.members

@@ -24,6 +24,15 @@ STALL_SECONDS = 300.0
 BATCH_LINE_SECONDS = 10.0
 RANGES_SAID = 5
 
+_DEFERRED = {
+    "tail": Event.TAIL_DEFERRED,
+    "lease": Event.TAIL_DEFERRED,
+    "drain": Event.TAIL_DEFERRED,
+    "retention": Event.RETENTION_DEFERRED,
+    "retention plan": Event.RETENTION_DEFERRED,
+    "verify": Event.VERIFY_DEFERRED,
+}
+
 
 class Reporting:
     """Tell the world; never raises for what the world makes of it."""
@@ -50,7 +59,7 @@ class Reporting:
             finished_at=time.time(),
             overflowed=_under(counts, "overflowed:"),
             dead_letters=_under(counts, "dead:"),
-            ids_skipped=_ids(step.skipped),
+            ids_skipped=_ids(step.skipped) + _ids(step.unproven),
         )
         for labels, rows in step.taken.events.items():
             module_slug, severity, source = labels
@@ -81,8 +90,12 @@ class Reporting:
             evidence=evidence,
             why=reason,
         )
-        if lost:
-            self.log.say(Event.TAIL_ROWS_LOST, first=lost[0], last=lost[1], ids=lost[1] - lost[0] + 1)
+        self.lost(lost)
+
+    def lost(self, ids: Range | None) -> None:
+        """Tell a range that was purged before it could be read, if there is one."""
+        if ids:
+            self.log.say(Event.TAIL_ROWS_LOST, first=ids[0], last=ids[1], ids=ids[1] - ids[0] + 1)
 
     def standing_by(self, *, was_leading: bool) -> None:
         """Tell that another agent ships."""
@@ -120,8 +133,8 @@ class Reporting:
             return
         if job == "tail":
             self.metrics.bulk_retried(kind)
-        event = Event.TAIL_DEFERRED if job in ("tail", "lease") else Event.JOB_FAILED
         expected = isinstance(error, TemporaryError)
+        event = _DEFERRED.get(job, Event.JOB_FAILED) if expected else Event.JOB_FAILED
         self.log.failed(
             event,
             key=job,

@@ -31,7 +31,7 @@ def retain(app: Application, *, execute: bool, release_brake: bool, as_json: boo
     """Plan retention: what would go by which rule, on both sides. --execute does it."""
     if release_brake and not execute:
         raise click.UsageError("--release-brake does nothing without --execute")
-    retaining = Retaining(app, app.configuration.retention)
+    retaining = Retaining(app, app.configuration.retention, _config_digest(app))
     stop = threading.Event()
     with stop_on_signals(stop, lambda _: None):
         try:
@@ -57,15 +57,14 @@ def _preview(app: Application, retaining: Retaining, stop: threading.Event, *, a
 def _execute(
     app: Application, retaining: Retaining, stop: threading.Event, *, release_brake: bool, as_json: bool
 ) -> int:
-    app.make_ready()
-    if not retaining.lease.acquire():
+    if not retaining.acquire():
         raise TemporaryError("another process deletes for this instance now", remedy="wait until its run has ended")
     try:
         work = retaining.retention.execute(
             retaining.rules(),
             watermark=retaining.watermark(),
             who=who(),
-            config_digest=_config_digest(app),
+            config_digest=retaining.config_digest,
             by_person=True,
             release_brake=release_brake,
         )
@@ -77,7 +76,7 @@ def _execute(
         click.echo(f"error: {refusal}", err=True)
         return BRAKE_REFUSED
     finally:
-        retaining.lease.release()
+        retaining.release()
     if as_json:
         head = {"instance": app.instance, "mode": retaining.settings.mode, "executed": True, "run": report.run}
         print_json({**head, **report.plan.as_json(), **report.as_json()})

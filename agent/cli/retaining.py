@@ -33,9 +33,10 @@ from agent.retention.table_side import TableSide
 class Retaining:
     """One instance's retention under one reading of retention.yml."""
 
-    def __init__(self, app: Application, settings: RetentionSettings) -> None:
+    def __init__(self, app: Application, settings: RetentionSettings, config_digest: str) -> None:
         self._app = app
         self.settings = settings
+        self._config_digest = config_digest
 
     def rules(self) -> RuleSet:
         """Return the rules in force now; Core's own setting is read afresh if the file follows it."""
@@ -44,6 +45,26 @@ class Retaining:
             return rule_set(self.settings)
         found = core_retention(self._app.database, self._app.table.schema, table=follow.table, keys=follow.key)
         return rule_set(self.settings, CoreDays(days=found.days, reason=found.reason))
+
+    @property
+    def enforces(self) -> bool:
+        """Say whether the daemon deletes at its hour."""
+        return self.settings.mode == "enforce"
+
+    @property
+    def config_digest(self) -> str:
+        """Return the SHA-256 of retention.yml, "" without one."""
+        return self._config_digest
+
+    def acquire(self) -> bool:
+        """Take the right to delete, if nobody else has it."""
+        self._app.make_ready()
+        return self.lease.acquire()
+
+    def release(self) -> None:
+        """Give it back."""
+        if "lease" in self.__dict__:
+            self.lease.release()
 
     def expiry(self) -> Expiry:
         """Return what tells rows that are not to be indexed again; good until the next run or change of rules."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import click
 
 from agent import __version__
 from agent.cli.app import Application, now_text
+from agent.cli.jobs import Jobs
 from agent.cli.line import Line
 from agent.cli.reporting import Reporting
 from agent.daemon import Daemon, Steps, stop_on_signals
@@ -39,6 +42,7 @@ def run(app: Application) -> int:
     server = _http_server(app, shipping.reporting)
     shipping.reporting.systemd.ready()
     said: Callable[[str], None] = lambda name: log.say(Event.AGENT_STOPPING, signal=name)  # noqa: E731
+    signal.signal(signal.SIGHUP, lambda *_: shipping.jobs.reload())
     try:
         with stop_on_signals(stop, said):
             shipping.daemon(stop).run()
@@ -61,6 +65,7 @@ class Shipping:
         self._app = app
         self.line = Line(app, took=self._took)
         self.reporting = Reporting(app.instance, app.log, self.line.published)
+        self.jobs = Jobs(app, self.line, self.reporting)
         self._leading = False
         self._measured_at = float("-inf")
 
@@ -75,6 +80,7 @@ class Shipping:
             clock=time.monotonic,
             draw=random.random,
         )
+        self.jobs.schedule(daemon)
         daemon.every(TEMPLATES_SECONDS, "templates", self._restore_templates)
         daemon.every(DEAD_LETTERS_SECONDS, "dead letters", self._count_dead_letters)
         return daemon
@@ -100,17 +106,24 @@ class Shipping:
         except LeaseLost:
             self._leading = False
             raise
+        except TemporaryError:
+            # Behind the same address another server may answer by now.
+            self.line.suspect_source()
+            raise
 
     def beat(self) -> None:
         """Show life: to the service manager, and in the state document while the cluster answers."""
         self.reporting.alive()
-        if self._leading:
-            try:
+        if not self._leading:
+            return
+        # Each by itself, for one store may be away and not the other. The next step meets the same failure and
+        # reports it.
+        with suppress(AgentError):
+            self.line.checkpoint.beat()
+        with suppress(AgentError):
+            # Asking keeps the lease's session alive through a long wait, and says whether the database answers.
+            if self.line.lease.held():
                 self._measure()
-                self.line.checkpoint.beat()
-            except AgentError:
-                # The next step meets the same failure and reports it; a beat that cannot be seen is the report.
-                return
 
     def drain(self) -> None:
         """Take in what is in flight."""
@@ -119,8 +132,11 @@ class Shipping:
 
     def release(self) -> None:
         """Say that nobody ships any more, and give the lease back."""
-        self.line.finish("stopped by a signal")
-        self.line.lease.release()
+        try:
+            if self._leading:
+                self.line.finish("stopped by a signal")
+        finally:
+            self.line.lease.release()
 
     def gave_up(self, error: PermanentError) -> None:
         """Say why only a person can go on, where it will be looked for."""
@@ -134,7 +150,7 @@ class Shipping:
             return
 
     def _step(self) -> bool:
-        self.line.check_source()
+        self.reporting.lost(self.line.check_source())
         step = self.line.tail.step()
         self.reporting.stepped(step, self.line.checkpoint.progress)
         if step.caught_up:

@@ -53,7 +53,9 @@ def setup(
     is_done = all(report.ok for report in reports.values())
     if as_json:
         print_json(answer | {"ok": is_done})
-    for line in [] if as_json else [*lines, *(line for name in reports for line in monitors.as_lines(name, reports[name]))]:
+    for line in (
+        [] if as_json else [*lines, *(line for name in reports for line in monitors.as_lines(name, reports[name]))]
+    ):
         print_line(line)
     return 0 if is_done else 1
 

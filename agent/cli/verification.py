@@ -8,13 +8,13 @@ from typing import Any, cast
 
 from agent import __version__
 from agent.cli.app import Application, now_text
+from agent.cli.retaining import Retaining
 from agent.mapping.catalogue import Catalogue
 from agent.mapping.document import DocumentBuilder
 from agent.mapping.partition import Calendar, Period
 from agent.mysql.windows import WindowReader
-from agent.opensearch.state import ClusterState
 from agent.retention.journal import Kind
-from agent.retention.ledger import Ledger, LedgerStore, ledger_name
+from agent.retention.ledger import Ledger
 from agent.retention.policy import Side, policy_from_json
 from agent.row import Row
 from agent.tailing.gaps import Progress
@@ -68,7 +68,7 @@ def knowledge(app: Application, progress: Progress) -> Knowledge:
     """Return what explains differences."""
     return Knowledge(
         dead_letters=app.dead_letters,
-        refused=app.refused,
+        refused=lambda rows: refused(app, rows),
         removed=lambda: removed_by(ledger(app)),
         front=lambda: front(app),
         watched=[(watched.first, watched.last) for watched in progress.watch],
@@ -77,7 +77,17 @@ def knowledge(app: Application, progress: Progress) -> Knowledge:
 
 def ledger(app: Application) -> Ledger:
     """Read what retention remembers."""
-    return LedgerStore(ClusterState(app.cluster, app.names.state, ledger_name(app.instance))).read()
+    return Retaining(app, app.configuration.retention).ledger.read()
+
+
+def refused(app: Application, rows: Sequence[Row]) -> dict[int, str]:
+    """Return why rows are not to be indexed again, by id: those that a retention run has expired."""
+    expiry = Retaining(app, app.configuration.retention).expiry()
+    if not expiry.may_refuse:
+        return {}
+    fields = app.table.shape.fields
+    found = {int(row[0] or 0): expiry.refuses(dict(zip(fields, row, strict=False))) for row in rows}
+    return {row_id: reason for row_id, reason in found.items() if reason is not None}
 
 
 def removed_by(kept: Ledger) -> Callable[[Mapping[str, Any]], bool]:

@@ -17,5 +17,7 @@ def dashboards_text() -> str:
         return packaged.read_text(encoding="utf-8")
     checkout = Path(__file__).resolve().parents[2] / "dashboards" / _NAME
     if not checkout.is_file():
-        raise PermanentError("the dashboards are not installed", where=str(packaged), remedy="install the package again")
+        raise PermanentError(
+            "the dashboards are not installed", where=str(packaged), remedy="install the package again"
+        )
     return checkout.read_text(encoding="utf-8")

@@ -132,12 +132,20 @@ def translated(status: int, body: object, *, where: str, retry_after_seconds: fl
         got = f"{fault.type}: {fault.reason}"
         return Refused("OpenSearch refuses the request", where=where, got=got, status=status, type_name=fault.type)
     got = f"{status} {fault.type}: {fault.reason}" if fault.type else f"{status} {fault.reason}".rstrip()
-    what, remedy = _WORDS.get(kind, ("OpenSearch answered with an error", _REMEDIES.get(kind, "")))
+    what, remedy = _words(kind)
     if kind == "forbidden":
         what, got, remedy = _forbidden(status, fault, got)
     return TemporaryError(
         what, where=where, got=got, remedy=remedy, kind=kind or "refused", retry_after_seconds=retry_after_seconds
     )
+
+
+def deferral(kind: str, reason: str, *, where: str) -> TemporaryError:
+    """Return the project's error for items that the cluster did not take, by their kind and reason."""
+    what, remedy = _words(kind)
+    if kind == "forbidden":
+        what, reason, remedy = _forbidden(403, Fault("security_exception", reason), reason)
+    return TemporaryError(what, where=where, got=reason, remedy=remedy, kind=kind)
 
 
 def retry_after_seconds(value: str | None, date: str | None) -> float | None:
@@ -174,6 +182,11 @@ def _forbidden(status: int, fault: Fault, got: str) -> tuple[str, str, str]:
     return "OpenSearch denies access", got, "grant the agent's role what deploy/ lists"
 
 
+def _words(kind: str) -> tuple[str, str]:
+    """Return what a kind of failure is called, and its remedy."""
+    return _WORDS.get(kind, ("OpenSearch answered with an error", _REMEDIES.get(kind, "")))
+
+
 _WORDS = {
     kind: (what, _REMEDIES.get(kind, ""))
     for kind, what in (
@@ -188,5 +201,8 @@ _WORDS = {
         ("missing_alias", "a write alias is missing"),
         ("alias_ambiguous", "a write alias names more than one index"),
         ("timeout", "OpenSearch gave up waiting"),
+        ("field_limit", "an index has no room for fields"),
+        ("missing_pipeline", "an ingest pipeline is missing"),
+        ("index_full", "an index is full"),
     )
 }

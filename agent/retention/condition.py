@@ -16,6 +16,18 @@ from agent.row import Value
 
 Facts = Mapping[str, Value]
 
+# What rules and holds may ask about: short columns that mean the same in the table and in the index.
+MATCH_FIELDS = (
+    "module_slug",
+    "source",
+    "action",
+    "severity",
+    "service_id",
+    "admin_id",
+    "client_id",
+    "ip_address",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Is:

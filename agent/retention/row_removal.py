@@ -23,10 +23,9 @@ from agent.retention.progress import Progress, rows_in_flight
 from agent.retention.sides import Candidate, Documents, Rows
 from agent.retention.slices import Slice, Slices
 
-# With an archive a batch is a file: large enough that a million rows make fifty files, small enough for memory.
-ARCHIVE_ROWS = 20_000
-# Ids a search for candidates looks at: bounded, so that kept rows between expired ones cost no long statement.
-SCAN_IDS = 20_000
+# Ids looked at, and rows held in memory, at a time; with an archive that is a file: a million rows make fifty.
+BATCH_IDS = 5_000
+ARCHIVE_IDS = 20_000
 CONFIRM_ROWS = 5_000
 WATCH_SECONDS = 1.0
 _LOCK_TRIES = 5
@@ -73,12 +72,9 @@ class RowRemoval:
 
     def _walk(self, first_id: int, last_id: int) -> Slices[None]:
         expired = self.policy.expired(Side.ROWS)
-        limit = ARCHIVE_ROWS if self.archive else self.chunk_rows
-        start = first_id
-        while start <= last_id:
-            end = min(start + SCAN_IDS - 1, last_id)
-            found = self.rows.candidates(expired, start, end, limit)
-            start = found[-1].id + 1 if len(found) >= limit else end + 1
+        width = ARCHIVE_IDS if self.archive else BATCH_IDS
+        for start in range(first_id, last_id + 1, width):
+            found = self.rows.candidates(expired, start, min(start + width - 1, last_id), width)
             yield Slice(phase="rows", reason="looked for expired rows")
             if found:
                 yield from self._remove(found, expired)

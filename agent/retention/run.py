@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from agent.errors import PermanentError, TemporaryError
 from agent.retention.archive import Archive
 from agent.retention.brakes import Limits
+from agent.retention.condition import MATCH_FIELDS
 from agent.retention.document_removal import DocumentRemoval
 from agent.retention.journal import Journal, Kind
 from agent.retention.ledger import Ledger, LedgerStore, RunRecord, Tally
@@ -30,18 +31,6 @@ from agent.retention.rules import RuleSet
 from agent.retention.shortening import Wait, seen, wait_of
 from agent.retention.sides import Documents, Rows
 from agent.retention.slices import Slice, Slices
-
-MATCH_FIELDS = (
-    "module_slug",
-    "source",
-    "action",
-    "severity",
-    "service_id",
-    "admin_id",
-    "client_id",
-    "ip_address",
-)
-
 
 # After these errors the outcome of every deletion is known, so the run can be counted and journaled at once.
 _NOTHING_IN_FLIGHT = frozenset({"archive", "lock_wait", "conflict"})

@@ -16,16 +16,18 @@ from agent.mysql.engine import Database
 from agent.mysql.predicate import Predicate
 from agent.mysql.rows import RowReader
 from agent.mysql.schema import Table
-from agent.retention.condition import Before, Condition, Every, Is, Like, Not, Some
+from agent.retention.condition import MATCH_FIELDS, Before, Condition, Every, Is, Like, Not, Some
 from agent.retention.record import Record, record_of
 from agent.retention.sides import Candidate, Group, Groups
 
 # Rules ask about short columns only; longer values (context, detail) are not needed to decide.
-_DECIDING_BYTES = 1024
+_DECIDING_BYTES = 256
 # An archive holds rows whole: nothing a column can hold is longer.
 _WHOLE_BYTES = 1 << 31
 _BLOCK_BYTES = 8 << 20
+_IDS_PER_STATEMENT = 5_000
 _BLOCK_ROWS = 1000
+_DECIDING_FIELDS = frozenset(("id", "created_at", *MATCH_FIELDS))
 _BEFORE_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -77,11 +79,10 @@ class TableSide:
         )
         if not found.ids:
             return []
-        shape = self._table.shape
-        rows = self._deciding.by_ids(found.ids[:limit]).rows
+        places = [(field, place) for place, field in enumerate(self._table.shape.fields) if field in _DECIDING_FIELDS]
         return [
-            Candidate(id=int(row[0] or 0), crc=int(row[-1] or 0), fields=dict(zip(shape.fields, row, strict=False)))
-            for row in rows
+            Candidate(id=int(row[0] or 0), crc=int(row[-1] or 0), fields={field: row[place] for field, place in places})
+            for row in self._deciding.by_ids(found.ids[:limit]).rows
         ]
 
     def records(self, rules: Mapping[int, str]) -> Iterator[list[Record]]:
@@ -97,7 +98,14 @@ class TableSide:
 
     def existing(self, ids: Sequence[int]) -> frozenset[int]:
         """Look ids up; see `Rows`."""
-        return frozenset(int(row[0] or 0) for row in self._deciding.by_ids(ids).rows)
+        found: set[int] = set()
+        name, column = self._table.quoted_name, self._table.id.quoted
+        with self._database.connection() as connection:
+            for start in range(0, len(ids), _IDS_PER_STATEMENT):
+                listed = ",".join(str(int(row_id)) for row_id in ids[start : start + _IDS_PER_STATEMENT])
+                rows = connection.rows(f"SELECT {column} FROM {name} WHERE {column} IN ({listed})")  # noqa: S608 - quoted
+                found.update(int(row[0]) for row in rows)
+        return frozenset(found)
 
     def delete(self, crcs: Mapping[int, int], condition: Condition) -> list[int]:
         """Delete; see `Rows`."""

@@ -16,7 +16,7 @@ from enum import StrEnum
 from agent.errors import ConfigError
 
 _CONDITION = re.compile(r"(?P<path>[^=<>!~]+)(?P<operator>>=|<=|!=|=|>|<|~)(?P<value>.*)", re.DOTALL)
-_PROTECTED = ("," , '"')
+_PROTECTED = (",", '"')
 _REMEDY = "write path=value, path!=value, path~text, path>=n, path>n, path<=n, path<n or path=*"
 
 

@@ -97,7 +97,9 @@ def _containing(value: str, field: Field) -> list[Query]:
     ordered = field.types & _ORDERED_TYPES
     if ordered and ordered == field.types:
         remedy = f"compare it: {_path(field)}=value, {_path(field)}>=value"
-        raise ConfigError("~ looks into text, and the field has none", got=f"{_path(field)} is {_types(field)}", remedy=remedy)
+        raise ConfigError(
+            "~ looks into text, and the field has none", got=f"{_path(field)} is {_types(field)}", remedy=remedy
+        )
     pattern: dict[str, Any] = {"value": f"*{wildcard(value)}*", "case_insensitive": True}
     clauses: list[Query] = [{"wildcard": {field.overflow: pattern}}]
     if "keyword" in field.types:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any
 
+from agent.backoff import LEAST_BYTES
 from agent.errors import TemporaryError
 from agent.mapping.document import Document, DocumentBuilder
 from agent.mapping.ladder import Rung, next_rung
@@ -99,7 +100,7 @@ class Shipper:
         """Send one request; return by position the items that were not indexed."""
         if not request.documents:
             return {}
-        return self._bulk.send(request.body, len(request.documents))
+        return self._sent(request.body, len(request.documents))
 
     def settle(self, request: Request, outcomes: Mapping[int, Outcome]) -> Shipped:
         """Settle every row of a sent request, or raise TemporaryError because the cluster deferred some."""
@@ -166,7 +167,7 @@ class Shipper:
         while rung is not None:
             again = self._builder.build(row, self._now(), rung)
             self._partitions.ready({again.partition})
-            refusal = self._bulk.send(self._lines(again), 1).get(0)
+            refusal = self._sent(self._lines(again), 1).get(0)
             if refusal is None:
                 return None
             outcome = refusal
@@ -176,16 +177,36 @@ class Shipper:
         if outcome.kind == "field_limit":
             # Not the document's fault after all: with everything but raw text gone, the index itself is full.
             raise TemporaryError("an index has no room for fields", got=outcome.reason, kind=outcome.kind)
-        letter = DeadLetter(
-            id=document.id,
-            partition=document.partition,
-            created_at=document.created_at,
-            kind=outcome.kind,
-            reason=outcome.reason,
-            row=document.source,
+        self._keep(
+            DeadLetter(
+                id=document.id,
+                partition=document.partition,
+                created_at=document.created_at,
+                kind=outcome.kind,
+                reason=outcome.reason,
+                row=document.source,
+            )
         )
-        self._dead_letters.put([letter], self._now())
         return outcome.kind
+
+    def _sent(self, body: bytes, count: int) -> Mapping[int, Outcome]:
+        """Send; one large document that is too large all by itself is at fault: no smaller request could carry it."""
+        try:
+            return self._bulk.send(body, count)
+        except TemporaryError as failure:
+            if failure.kind != "too_large" or count > 1 or len(body) <= LEAST_BYTES:
+                raise
+            return {0: Outcome(Verdict.REJECTED, failure.kind, f"{len(body)} bytes: {failure.got or failure.what}")}
+
+    def _keep(self, letter: DeadLetter) -> None:
+        """Keep a dead letter; of a row that is too large for that as well, the letter says where to find it."""
+        try:
+            self._dead_letters.put([letter], self._now())
+        except TemporaryError as failure:
+            if failure.kind != "too_large":
+                raise
+            row = {"id": letter.id, "created_at": letter.created_at, "omitted": "too large: the table has it"}
+            self._dead_letters.put([replace(letter, row=row)], self._now())
 
 
 @dataclass(slots=True)

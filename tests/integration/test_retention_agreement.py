@@ -99,7 +99,7 @@ def test_python_sql_and_opensearch_agree(make_world: Callable[..., World], datab
     world = make_world(database)
     world.write({"source.time_zone": zone})
     app = Application(world.config)
-    retaining = Retaining(app, RetentionSettings())
+    retaining = Retaining(app, RetentionSettings(), "")
     now = retaining.rows.now()
     draw = random.Random(20261123)
     insert_raw(database, rows_at_every_edge(draw, now, ZoneInfo(zone)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import threading
 import time
 from pathlib import Path
@@ -227,6 +228,35 @@ def test_cores_purge_at_the_same_time_causes_no_error_and_no_drift(world: World,
     assert report["left"] == {"rows": 0, "documents": 0}
     assert {document["id"] for document in world.documents()} >= ids(database)
     assert world.count() - database.count() <= 30, "only what grew old during the run"
+
+
+def test_killed_again_and_again_it_ends_with_exact_counts_and_a_whole_archive(world: World, database: Database) -> None:
+    database.fill(6_000, days=200)
+    world.run("sync")
+    archive = {"enabled": True, "directory": str(world.folder / "archive"), "format": "ndjson"}
+    pace = {"rows_per_second": 3_000, "chunk_rows": 50}
+    with_policy(world, rules=[], holds=[], archive=archive, pace=pace)
+    before = ids(database)
+    for _ in range(3):
+        count = database.count()
+        process = world.start("retain", "--execute")
+        while process.poll() is None and database.count() > count - 300:
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+    report = retain(world, "--execute")
+
+    gone = before - ids(database)
+    entries = [entry["what"] for entry in world.run("journal", "--json").json["entries"]]
+    assert sum(each["deleted"] for what in entries for each in what["rows"].values()) == len(gone)
+    assert [what["finished"] for what in entries] == [False, False, False, True]
+    archived = []
+    for path in sorted(Path(world.folder / "archive" / world.instance).glob("*.ndjson.gz")):
+        assert world.run("archive", "verify", str(path)).code == 0
+        archived += [json.loads(line)["id"] for line in gzip.decompress(path.read_bytes()).splitlines()]
+    assert sorted(archived) == sorted(gone)
+    assert report["left"] == {"rows": 0, "documents": 0}
+    assert world.count() == database.count()
 
 
 def test_a_second_runner_is_turned_away(world: World, database: Database) -> None:
