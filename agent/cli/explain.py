@@ -11,13 +11,13 @@ import orjson
 from agent.cli.app import Application, now_text
 from agent.cli.line import Line
 from agent.cli.output import json_option, print_json, print_line
-from agent.cli.retaining import Retaining
-from agent.cli.verification import calendar, knowledge, stored_documents
+from agent.cli.verification import calendar, knowledge, retaining, stored_documents
 from agent.errors import PermanentError
+from agent.mapping.partition import Calendar, Period
 from agent.mysql.next_id import next_id
 from agent.opensearch.dead_letters import KeptLetter
 from agent.retention.archive import Archive
-from agent.retention.policy import Side, fixed
+from agent.retention.policy import Side
 from agent.row import Row
 from agent.shipping.partitions import PreparedPartitions
 from agent.tailing.gaps import Gap, Progress, Watched
@@ -54,7 +54,7 @@ def _answer(app: Application, row_id: int) -> dict[str, Any]:
     documents.refresh()
     lying = list(documents.by_ids([row_id], source=True))
     letter = app.dead_letters.get(row_id)
-    facts = _facts(app, row_id, progress, row, lying, letter)
+    facts = _facts(app, row_id, progress, row, lying)
     place, sentence = explained(facts)
     partition = calendar(app).place(cast("str | None", row[1]))[0] if row else None
     return {
@@ -87,32 +87,14 @@ def _answer(app: Application, row_id: int) -> dict[str, Any]:
     }
 
 
-def _facts(
-    app: Application,
-    row_id: int,
-    progress: Progress,
-    row: Row | None,
-    lying: list[Stored],
-    letter: KeptLetter | None,
-) -> RowFacts:
-    documents = stored_documents(app)
-    place = calendar(app)
+def _facts(app: Application, row_id: int, progress: Progress, row: Row | None, lying: list[Stored]) -> RowFacts:
+    letter = app.dead_letters.get(row_id)
     source = next((each.source for each in lying if each.source), None) or {}
-    own = place.place(cast("str | None", row[1]) if row else cast("str | None", _table_date(source)))[0]
     return RowFacts(
         id=row_id,
         crc=cast("int", row[-1]) if row else None,
-        created_at=cast("str | None", row[1]) if row else source.get("created_at"),
-        documents=tuple(
-            Lying(
-                index=each.index,
-                is_right=documents.is_right(each, own),
-                crc=each.crc,
-                indexed_at=((each.source or {}).get("agent") or {}).get("indexed_at"),
-                version=((each.source or {}).get("agent") or {}).get("version"),
-            )
-            for each in lying
-        ),
+        created_at=cast("str | None", row[1] if row else source.get("created_at")),
+        documents=_documents(app, row, source, lying),
         watermark=progress.watermark,
         frontier=progress.frontier,
         gap=_within(progress.gaps, row_id),
@@ -124,6 +106,29 @@ def _facts(
         max_id=app.rows.bounds().max_id,
         next_id=next_id(app.database, app.table),
     )
+
+
+def _documents(app: Application, row: Row | None, source: Mapping[str, Any], lying: list[Stored]) -> tuple[Lying, ...]:
+    documents = stored_documents(app)
+    if row is not None:
+        own = calendar(app).place(cast("str | None", row[1]))[0]
+    else:
+        # Without a row the document's own instant has to do, and that is UTC.
+        period = cast("Period", app.configuration.settings.opensearch.partition)
+        own = Calendar(period).place(str(source.get("created_at"))[:19])[0]
+    found = []
+    for each in lying:
+        agent = (each.source or {}).get("agent") or {}
+        found.append(
+            Lying(
+                index=each.index,
+                is_right=documents.is_right(each, own),
+                crc=each.crc,
+                indexed_at=agent.get("indexed_at"),
+                version=agent.get("version"),
+            )
+        )
+    return tuple(found)
 
 
 def _absent_because(
@@ -151,8 +156,7 @@ def _archives(app: Application, row_id: int) -> tuple[str, ...]:
 
 def _retention(app: Application, row: Row | None, lying: list[Stored]) -> dict[str, Any] | None:
     """Say by which rule each side keeps or expires it, under the rules as they are now."""
-    retaining = Retaining(app, app.configuration.retention)
-    policy = fixed(retaining.rules(), retaining.rows.now(), retaining.zone)
+    policy = retaining(app).expiry().current
     if row is not None:
         facts = policy.facts(dict(zip(app.table.shape.fields, row, strict=False)))
     elif lying and lying[0].source:
@@ -176,11 +180,6 @@ def _letter_json(letter: KeptLetter | None) -> dict[str, Any] | None:
         "first_at": letter.first_at,
         "last_at": letter.last_at,
     }
-
-
-def _table_date(source: Mapping[str, Any]) -> str | None:
-    created_at = source.get("created_at")
-    return str(created_at)[:19].replace("T", " ") if created_at else None
 
 
 def _say(answer: Mapping[str, Any]) -> None:

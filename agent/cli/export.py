@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -85,7 +86,7 @@ def _lines(app: Application, asking: Question, form: str, *, bom: bool) -> Lines
 def _destination(output: Path | None) -> Iterator[IO[bytes]]:
     """Give a file that takes its name only when everything is in it and on the disk."""
     if output is None:
-        stdout = click.get_binary_stream("stdout")
+        stdout = sys.stdout.buffer
         yield stdout
         stdout.flush()
         return

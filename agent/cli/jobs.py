@@ -51,7 +51,7 @@ class Jobs:
     def announce(self) -> Iterator[float]:
         """Take note of the rules in force; say what a shortened policy newly expires, and from when."""
         retaining = self._retaining()
-        if not retaining.lease.acquire():
+        if not retaining.acquire():
             return
         try:
             work = retaining.retention.announce(
@@ -59,7 +59,7 @@ class Jobs:
             )
             planned = yield from self._paced(work)
         finally:
-            retaining.lease.release()
+            retaining.release()
         if planned is not None:
             self._log.say(
                 Event.RETENTION_PLANNED,
@@ -71,12 +71,12 @@ class Jobs:
     def retain(self) -> Iterator[float]:
         """Do the daily run: delete in mode `enforce`, else say what would go."""
         retaining = self._retaining()
-        if self._app.state.paused("retention") or not retaining.lease.acquire():
+        if self._app.state.paused("retention") or not retaining.acquire():
             self._log.say(Event.RETENTION_DEFERRED, why="paused by a person or done by another process")
             return
         watermark = self._line.checkpoint.progress.watermark
         try:
-            if retaining.settings.mode == "enforce":
+            if retaining.enforces:
                 yield from self._enforce(retaining, watermark)
                 return
             planned = yield from self._paced(retaining.retention.preview(retaining.rules(), watermark=watermark))
@@ -84,19 +84,19 @@ class Jobs:
                 Event.RETENTION_PLANNED, rows=planned.rows.expired, documents=planned.documents.expired, mode="preview"
             )
         finally:
-            retaining.lease.release()
+            retaining.release()
             self._app.forget_expiry()
 
     def export(self) -> Iterator[float]:
         """Write what came since the last scheduled export."""
         retaining = self._retaining()
-        if retaining.export is None or not retaining.lease.acquire():
+        if retaining.export is None or not retaining.acquire():
             return
         try:
             work = retaining.export.slices(watermark=self._line.checkpoint.progress.watermark, who=self._app.holder)
             exported = yield from self._paced(work)
         finally:
-            retaining.lease.release()
+            retaining.release()
         if exported.rows:
             self._log.say(Event.EXPORT_FINISHED, rows=exported.rows, files=len(exported.files))
 
@@ -125,7 +125,7 @@ class Jobs:
             retaining.rules(),
             watermark=watermark,
             who=self._app.holder,
-            config_digest=self._app.retention_digest,
+            config_digest=retaining.config_digest,
             by_person=False,
         )
         try:

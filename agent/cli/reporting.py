@@ -45,6 +45,7 @@ class Reporting:
         self._published = published
         self._batch: Counter[str] = Counter()
         self._batch_said_at = float("-inf")
+        self._outage = ""
         self._publish("idle", "no step has finished yet")
 
     def stepped(self, step: Step, progress: Progress) -> None:
@@ -128,6 +129,10 @@ class Reporting:
         if job in ("tail", "lease"):
             self.health.step_failed(now, reason)
             self._publish("degraded", reason)
+            self._outage = kind
+        elif kind == self._outage:
+            # The cluster that is away for the tail is away for every other job too: told once is enough.
+            return
         if isinstance(error, LeaseLost):
             self.log.say(Event.TAIL_FENCED, error=reason)
             return
@@ -148,6 +153,8 @@ class Reporting:
 
     def recovered(self, job: str) -> None:
         """Tell that a job works again."""
+        if job in ("tail", "lease"):
+            self._outage = ""
         self.log.recovered(Event.TAIL_RECOVERED, key=job, now=time.monotonic(), job=job)
 
     def alive(self) -> None:

@@ -78,8 +78,7 @@ def _execute(
     finally:
         retaining.release()
     if as_json:
-        head = {"instance": app.instance, "mode": retaining.settings.mode, "executed": True, "run": report.run}
-        print_json({**head, **report.plan.as_json(), **report.as_json()})
+        print_json({"instance": app.instance, "mode": retaining.settings.mode, "executed": True, **report.as_json()})
     else:
         _print_plan(report.plan)
         _print_report(report)

@@ -68,26 +68,16 @@ def knowledge(app: Application, progress: Progress) -> Knowledge:
     """Return what explains differences."""
     return Knowledge(
         dead_letters=app.dead_letters,
-        refused=lambda rows: refused(app, rows),
-        removed=lambda: removed_by(ledger(app)),
+        refused=lambda rows: retaining(app).expiry().refused_rows(rows, app.table.shape),
+        removed=lambda: removed_by(retaining(app).ledger.read()),
         front=lambda: front(app),
         watched=[(watched.first, watched.last) for watched in progress.watch],
     )
 
 
-def ledger(app: Application) -> Ledger:
-    """Read what retention remembers."""
-    return Retaining(app, app.configuration.retention).ledger.read()
-
-
-def refused(app: Application, rows: Sequence[Row]) -> dict[int, str]:
-    """Return why rows are not to be indexed again, by id: those that a retention run has expired."""
-    expiry = Retaining(app, app.configuration.retention).expiry()
-    if not expiry.may_refuse:
-        return {}
-    fields = app.table.shape.fields
-    found = {int(row[0] or 0): expiry.refuses(dict(zip(fields, row, strict=False))) for row in rows}
-    return {row_id: reason for row_id, reason in found.items() if reason is not None}
+def retaining(app: Application) -> Retaining:
+    """Return retention as it is configured now, to be asked and not to be run."""
+    return Retaining(app, app.retention_settings, app.retention_digest)
 
 
 def removed_by(kept: Ledger) -> Callable[[Mapping[str, Any]], bool]:

@@ -1,12 +1,14 @@
 """Delete rows in small transactions: candidates by primary key first, then exactly those of them that still qualify.
 
 What may go is the caller's decision, made between the two: only ids it names are deleted, and only while the predicate
-holds for them at that moment. Locks are held for one chunk, waits for other people's locks are short, and a chunk that
-could not get them leaves everything as it was.
+holds for them at that moment. Rows that somebody else has locked are left for the next run where the server can say
+so (SKIP LOCKED): Core's own purge must never find itself in a deadlock with us. Locks are held for one chunk, waits for
+other people's locks are short, and a chunk that could not get them leaves everything as it was.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -55,13 +57,12 @@ class RowDeleter:
         """Delete those of `ids` that match now, in one transaction. Safe to repeat; all or nothing on an error."""
         if not ids:
             return Deleted(rows=0, remaining=())
-        named = f"{self._id} IN ({','.join(str(int(row_id)) for row_id in ids)})"
-        statement = f"DELETE FROM {self._table.quoted_name} WHERE {named} AND ({predicate.sql})"  # noqa: S608 - the same
+        named = self._named(ids)
         with self._database.connection() as connection:
             if self._isolation_must_be_raised(connection):
                 connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             with connection.transaction():
-                deleted = connection.execute(statement, predicate.params)
+                deleted = self._delete_free(connection, ids, predicate)
             left = (
                 []
                 if deleted == len(ids)
@@ -71,9 +72,29 @@ class RowDeleter:
             )
         return Deleted(rows=deleted, remaining=tuple(int(row[0]) for row in left))
 
+    def _delete_free(self, connection: Connection, ids: Sequence[int], predicate: Predicate) -> int:
+        if _can_skip_locked(connection.server_version):
+            found = connection.rows(
+                f"SELECT {self._id} FROM {self._table.quoted_name}"  # noqa: S608 - quoted, numbers
+                f" WHERE {self._named(ids)} FOR UPDATE SKIP LOCKED"
+            )
+            ids = [int(row[0]) for row in found]
+        if not ids:
+            return 0
+        statement = f"DELETE FROM {self._table.quoted_name} WHERE {self._named(ids)} AND ({predicate.sql})"  # noqa: S608
+        return connection.execute(statement, predicate.params)
+
+    def _named(self, ids: Sequence[int]) -> str:
+        return f"{self._id} IN ({','.join(str(int(row_id)) for row_id in ids)})"
+
     def _isolation_must_be_raised(self, connection: Connection) -> bool:
         # a server that logs statements refuses writes under READ COMMITTED
         if self._needs_repeatable_read is None:
             row = connection.row("SHOW VARIABLES LIKE 'binlog_format'")
             self._needs_repeatable_read = row is not None and str(row[1]).upper() == "STATEMENT"
         return self._needs_repeatable_read
+
+
+def _can_skip_locked(server_version: str) -> bool:
+    numbers = tuple(int(number) for number in re.findall(r"\d+", server_version.removeprefix("5.5.5-"))[:2])
+    return numbers >= ((10, 6) if "mariadb" in server_version.lower() else (8, 0))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from agent.retention.archive import Archive, manifest_path, read_manifest
 from agent.retention.condition import ANYTHING
-from agent.retention.journal import Journal, Kind
+from agent.retention.journal import Journal, Kind, stamp
 from agent.retention.ledger import LedgerStore
 from agent.retention.sides import Rows
 from agent.retention.slices import Slice, Slices
@@ -98,7 +98,7 @@ class Export:
                     "sha256": manifest.sha256,
                 }
                 if not self._is_journaled(manifest.file):
-                    self.journal.append(Kind.EXPORT, what, at=self.rows.now().isoformat(), who=who)
+                    self.journal.append(Kind.EXPORT, what, at=stamp(self.rows.now()), who=who)
                 self._reach(manifest.last_id)
             self.files.settle(path)
 

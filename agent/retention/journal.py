@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -117,6 +118,11 @@ def hash_of(entry: Entry) -> str:
     except (TypeError, ValueError) as error:
         raise PermanentError("journal entry is not plain JSON", got=str(error)) from error
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def stamp(instant: datetime) -> str:
+    """Return an instant as entries say it: UTC, milliseconds."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def verify(entries: Iterable[Entry], *, head: str | None = None) -> Verdict:

@@ -19,7 +19,7 @@ from agent.retention.archive import Archive
 from agent.retention.brakes import Limits
 from agent.retention.condition import MATCH_FIELDS
 from agent.retention.document_removal import DocumentRemoval
-from agent.retention.journal import Journal, Kind
+from agent.retention.journal import Journal, Kind, stamp
 from agent.retention.ledger import Ledger, LedgerStore, RunRecord, Tally
 from agent.retention.mirror import Mirror
 from agent.retention.pace import Gait, ReplicaWatch
@@ -75,10 +75,10 @@ class Report:
     left: Left
 
     def as_json(self) -> dict[str, Any]:
-        """Return a JSON object."""
+        """Return the plan's JSON object and what became of it."""
         return {
+            **self.plan.as_json(),
             "run": self.run,
-            "plan": self.plan.as_json(),
             "deleted": self.tally.as_json(),
             "left": {"rows": self.left.rows, "documents": self.left.documents},
         }
@@ -223,14 +223,14 @@ class Retention:
             if shortens and wait.is_new:
                 newly = {"rows": planned.newly_rows, "documents": planned.newly_documents}
                 what = {"policy_digest": rules.digest, "newly_expired": newly, "rules": rules.as_json()}
-                self.journal.append(Kind.POLICY_CHANGED, what, at=now.isoformat(), who=who)
+                self.journal.append(Kind.POLICY_CHANGED, what, at=stamp(now), who=who)
             self.ledger.write(known)
         return known, planned.policy if shortens else replace(planned.policy, bound=None)
 
     def _begin(self, ledger: Ledger, policy: Policy, now: datetime, *, who: str, config_digest: str) -> Progress:
         run = RunRecord(
             run=now.strftime("%Y%m%dT%H%M%S.%fZ"),
-            started_at=now.isoformat(),
+            started_at=stamp(now),
             by=who,
             policy=policy.as_json(),
             config_digest=config_digest,
@@ -261,7 +261,7 @@ class Retention:
             what["left"] = {"rows": left.rows, "documents": left.documents}
         else:
             what["settled_by"] = who
-        self.journal.append(Kind.RETENTION, what, at=self.rows.now().isoformat(), who=run.by)
+        self.journal.append(Kind.RETENTION, what, at=stamp(self.rows.now()), who=run.by)
 
 
 def _ranges(planned: Plan) -> list[tuple[int, int]]:

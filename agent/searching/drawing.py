@@ -77,7 +77,7 @@ def groups(found: Iterable[Mapping[str, Any]], names: Sequence[str], zone: ZoneI
 
 
 def histogram(bars: Sequence[Bar], zone: ZoneInfo) -> str:
-    """Return one line: from when, the bars, until when, how long a bar is and the most rows in one; "" for less than two."""
+    """Return one line: when the rows happened, how long a bar is, the most rows in one; "" for fewer than two."""
     if len(bars) < 2:
         return ""
     most = max(bar.rows for bar in bars)

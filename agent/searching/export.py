@@ -127,7 +127,7 @@ def _check_order(hits: list[Hit], after: list[Any] | None, order: Order) -> None
 
 def _value(value: Any) -> Value:
     if value is None or value.__class__ is int:
-        return value  # type: ignore[no-any-return]  # narrowed by class, which mypy can't follow
+        return value
     if isinstance(value, str):
         text = value
     elif isinstance(value, Mapping | list):

@@ -1,4 +1,4 @@
-"""One context condition as a query, over every form its field takes: keyword, number, text, native type, overflow (pure).
+"""One context condition as a query, over every form its field takes (pure): keyword, number, text, native, overflow.
 
 A keyword keeps values up to 1 024 characters; what is longer is found by its words. The overflow keeps text only, so it
 answers «equal», «contains» and «present», and no comparison.

@@ -101,10 +101,11 @@ def _named(text: str, now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime
 
 
 def _dated(match: re.Match[str], zone: ZoneInfo) -> tuple[datetime, datetime]:
-    part = {name: int(match[name] or least) for name, least in _LEAST.items()}
+    year, month, day, hour, minute, second = (int(match[name] or least) for name, least in _LEAST.items())
     fraction = match["fraction"]
     # The index keeps milliseconds.
-    first = datetime(**part, microsecond=int((fraction or "0").ljust(6, "0")[:3]) * 1000)  # noqa: DTZ001  zoned below
+    microsecond = int((fraction or "0").ljust(6, "0")[:3]) * 1000
+    first = datetime(year, month, day, hour, minute, second, microsecond)  # noqa: DTZ001  zoned below
     if match["month"] is None:
         after = first.replace(year=first.year + 1)
     elif match["day"] is None:

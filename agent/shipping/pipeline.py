@@ -7,12 +7,12 @@ for the ones before it, so that the checkpoint never speaks of rows behind one t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from agent.opensearch.bulk import Outcome
 from agent.row import Row
-from agent.shipping.shipper import Request, Shipped, Shipper
+from agent.shipping.requests import Request, Sent
+from agent.shipping.shipper import Shipped, Shipper
 
 
 class Pipeline:
@@ -26,7 +26,7 @@ class Pipeline:
         self._clock = clock
         self._took = took
         self._workers = ThreadPoolExecutor(concurrency, thread_name_prefix="bulk")
-        self._flying: deque[tuple[Request, Future[Mapping[int, Outcome]]]] = deque()
+        self._flying: deque[tuple[Request, Future[Sent]]] = deque()
         self._done: list[Shipped] = []
 
     def submit(self, rows: Sequence[Row], max_bytes: int) -> None:
@@ -51,11 +51,11 @@ class Pipeline:
         """End the workers; what is in flight is waited for."""
         self._workers.shutdown()
 
-    def _send(self, request: Request) -> Mapping[int, Outcome]:
+    def _send(self, request: Request) -> Sent:
         begun = self._clock()
-        outcomes = self._shipper.send(request)
+        sent = self._shipper.send(request)
         self._took(self._clock() - begun)
-        return outcomes
+        return sent
 
     def _land(self, *, down_to: int) -> None:
         """Settle finished requests from the oldest on, waiting until at most `down_to` are left."""

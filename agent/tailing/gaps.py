@@ -25,6 +25,10 @@ from dataclasses import dataclass, replace
 
 Range = tuple[int, int]
 
+# Stands among the living of a gap whose re-read was broken off: never listed, it has gone at the next sample, and a
+# gap of whom one has gone is read again.
+_READER = "the re-read itself"
+
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
@@ -120,6 +124,17 @@ def sampled(progress: Progress, alive_now: frozenset[str]) -> tuple[Progress, tu
         if ended:
             to_read.append(seen)
     return replace(progress, gaps=tuple(gaps)), tuple(to_read)
+
+
+def half_read(progress: Progress, row_id: int) -> Progress:
+    """Have gaps that reach an id or lie above it re-read at the next sample, because this re-read ended below it."""
+    gaps = tuple(
+        gap
+        if gap.last < row_id or gap.sighting.alive is None
+        else Gap(gap.first, gap.last, Sighting(gap.sighting.seen_at, gap.sighting.alive | {_READER}))
+        for gap in progress.gaps
+    )
+    return replace(progress, gaps=gaps)
 
 
 def filled(progress: Progress, ids: Iterable[int]) -> Progress:

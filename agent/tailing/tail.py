@@ -27,6 +27,7 @@ from agent.tailing.gaps import (
     advanced,
     filled,
     graced,
+    half_read,
     merged,
     sampled,
     skipped,
@@ -74,7 +75,7 @@ class Acknowledged(Protocol):
 
     @property
     def counts(self) -> Counter[str]:
-        """Return how many were indexed, dead_letters, overflowed:<reason>, redacted:<rule>, refused."""
+        """Return how many were indexed, dead_letters, overflowed:<reason>, redacted:<rule>, refused; and halvings."""
         ...
 
     @property
@@ -181,17 +182,23 @@ class Tail:
         self._clock = clock
         self._read_to: int | None = None
         self._watch_due = 0.0
+        self._is_proving = False
 
     def step(self) -> Step:
         """Do one step; on TemporaryError everything not checkpointed will be read again by the next."""
+        was_proving, self._is_proving = self._is_proving, True
         try:
-            step = self._step()
+            step = self._step(careful=was_proving)
+            self._is_proving = False
         except TemporaryError as failure:
-            self.forget()
             if failure.kind in SHRINKING_KINDS:
                 self._size = self._size.halved()
             raise
-        self._size = self._size.grown()
+        finally:
+            # Whatever the error was: what is in flight must not fail the next step too.
+            if self._is_proving:
+                self.forget()
+        self._size = self._size.halved() if step.taken.counts["halvings"] else self._size.grown()
         return step
 
     def drain(self) -> Step:
@@ -206,7 +213,7 @@ class Tail:
         self._pipeline.abandon()
         self._read_to = None
 
-    def _step(self) -> Step:
+    def _step(self, *, careful: bool) -> Step:
         if self._checkpoint.refresh():
             self.forget()
         progress = self._checkpoint.progress
@@ -220,13 +227,15 @@ class Tail:
 
         taken = Taken()
         before = len(progress.gaps)
-        progress = self._take_acknowledged(progress, taken, drain=batch.is_complete)
+        # After a failure nothing is read ahead: a step that only submitted would pass for a recovery, and the pauses
+        # between the tries of an outage would never grow.
+        progress = self._take_acknowledged(progress, taken, drain=batch.is_complete or careful)
         opened = max(0, len(progress.gaps) - before)
         visit = self._revisit(progress, taken) if progress.gaps or progress.watch else _Visit(progress)
         self._save(visit.progress, taken)
         return Step(
             rows_read=len(batch.rows),
-            caught_up=batch.is_complete,
+            caught_up=batch.is_complete and visit.is_complete,
             taken=taken,
             opened=opened,
             closed=visit.closed,
@@ -252,15 +261,21 @@ class Tail:
         if alive is None:
             return self._revisit_by_grace(progress, taken, changed)
         progress, to_read = sampled(progress, alive)
-        progress, closed = self._reread(progress, [(gap.first, gap.last) for gap in to_read], taken)
+        progress, closed, unread_from = self._reread(progress, [(gap.first, gap.last) for gap in to_read], taken)
+        if unread_from is not None:
+            progress = half_read(progress, unread_from)
+            to_read = tuple(gap for gap in to_read if gap.last < unread_from)
         progress, dead = skipped(progress, to_read)
         if dead:
             # Journaled before the checkpoint forgets the gap: after a crash in between it is found dead once more.
             self._journal_skips(dead, self._evidence.rung.name)
-        return _Visit(progress, closed, dead, (), changed)
+        return _Visit(progress, closed, dead, (), changed, is_complete=unread_from is None)
 
     def _revisit_by_grace(self, progress: Progress, taken: Taken, changed: bool) -> _Visit:
-        progress, closed = self._reread(progress, [(gap.first, gap.last) for gap in progress.gaps], taken)
+        due = [(gap.first, gap.last) for gap in progress.gaps]
+        progress, closed, unread_from = self._reread(progress, due, taken)
+        if unread_from is not None:
+            return _Visit(progress, closed, (), (), changed, is_complete=False)
         progress, unproven = graced(progress, self._clock(), self._grace_seconds, self._watch_seconds)
         if unproven:
             self._journal_skips(unproven, self._evidence.rung.name)
@@ -273,22 +288,28 @@ class Tail:
         self._watch_due = now + WATCH_EVERY_SECONDS
         return [(watched.first, watched.last) for watched in progress.watch]
 
-    def _reread(self, progress: Progress, gaps: list[Range], taken: Taken) -> tuple[Progress, int]:
-        """Ship the rows that have appeared in gaps, and in watched ranges when those are due; return how many did."""
-        arrived, now = 0, self._clock()
-        left = _disjoint(gaps + self._watched_due(progress, now))
-        while left:
-            batch = self._rows.in_ranges(left, self._size.rows, self._size.bytes)
-            if batch.rows:
-                self._pipeline.submit(batch.rows, self._size.bytes)
-                for acknowledged in self._pipeline.acknowledged(drain=True):
-                    later = [row_id for row_id in acknowledged.ids if row_id > progress.frontier]
-                    progress = advanced(progress, later, self._clock())
-                    progress = filled(progress, acknowledged.ids)
-                    taken.add(acknowledged)
-                arrived += len(batch.rows)
-            left = _above(left, _row_id(batch.rows[-1])) if batch.rows and not batch.is_complete else []
-        return unwatched(progress, now), arrived
+    def _reread(self, progress: Progress, gaps: list[Range], taken: Taken) -> tuple[Progress, int, int | None]:
+        """Ship rows that have appeared in gaps, and in watched ranges when those are due: one batch of them.
+
+        Return how many there were, and the id from which on there may be more: a transaction can commit a million
+        rows into a gap, and a step must end within a batch, checkpointed.
+        """
+        now = self._clock()
+        ranges = _disjoint(gaps + self._watched_due(progress, now))
+        if not ranges:
+            return progress, 0, None
+        batch = self._rows.in_ranges(ranges, self._size.rows, self._size.bytes)
+        if batch.rows:
+            self._pipeline.submit(batch.rows, self._size.bytes)
+            for acknowledged in self._pipeline.acknowledged(drain=True):
+                later = [row_id for row_id in acknowledged.ids if row_id > progress.frontier]
+                progress = advanced(progress, later, self._clock())
+                progress = filled(progress, acknowledged.ids)
+                taken.add(acknowledged)
+        if batch.is_complete:
+            return unwatched(progress, now), len(batch.rows), None
+        self._watch_due = now
+        return progress, len(batch.rows), _row_id(batch.rows[-1]) + 1 if batch.rows else ranges[0][0]
 
     def _save(self, progress: Progress, taken: Taken) -> None:
         # Last of all effects: a crash before this line only repeats work.
@@ -302,6 +323,7 @@ class _Visit:
     skipped: tuple[Range, ...] = ()
     unproven: tuple[Range, ...] = ()
     evidence_changed: bool = False
+    is_complete: bool = True
 
 
 def _row_id(row: Row) -> int:
@@ -319,8 +341,3 @@ def _disjoint(ranges: list[Range]) -> list[Range]:
         else:
             result.append((first, last))
     return result
-
-
-def _above(ranges: list[Range], row_id: int) -> list[Range]:
-    """Return what lies above an id."""
-    return [(max(first, row_id + 1), last) for first, last in ranges if last > row_id]

@@ -90,7 +90,7 @@ def explained(facts: RowFacts) -> tuple[Place, str]:
     return _of_nothing(facts)
 
 
-def _of_row(facts: RowFacts) -> tuple[Place, str]:
+def _of_row(facts: RowFacts) -> tuple[Place, str]:  # noqa: PLR0911  one case, one answer
     if facts.documents:
         return _of_both(facts)
     if facts.gap is not None:
@@ -126,7 +126,7 @@ def _of_document(facts: RowFacts) -> tuple[Place, str]:
     return Place.ORPHAN, "its row was deleted from the midst of the table, by no run of this agent nor by age"
 
 
-def _of_nothing(facts: RowFacts) -> tuple[Place, str]:
+def _of_nothing(facts: RowFacts) -> tuple[Place, str]:  # noqa: PLR0911  one case, one answer
     if facts.archives:
         return Place.ARCHIVED, f"archived in {', '.join(facts.archives)} and deleted from both sides"
     if facts.gap is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.mapping.catalogue import Field
+from agent.mapping.fields import Field
 from agent.mapping.leaf import MARK
 
 _NATIVE = "native type"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from agent.errors import TemporaryError
 from agent.row import Row
 
 
@@ -115,14 +116,15 @@ class FakeAvailability:
 class FakeProbe:
     """Evidence straight from the fake table; can be taken away."""
 
-    name = "metadata_locks"
-
-    def __init__(self, table: FakeTable) -> None:
+    def __init__(self, table: FakeTable, name: str = "metadata_locks") -> None:
         self.table = table
+        self.name = name
         self.lost: Exception | None = None
 
     def available(self) -> FakeAvailability:
-        """Say whether the probe works."""
+        """Say whether the probe works; a server that is away cannot be asked."""
+        if isinstance(self.lost, TemporaryError):
+            raise self.lost
         return FakeAvailability(self.lost is None, "works" if self.lost is None else str(self.lost))
 
     def holders(self) -> frozenset[str]:
@@ -130,4 +132,4 @@ class FakeProbe:
         self.table.pass_time()
         if self.lost is not None:
             raise self.lost
-        return self.table.alive()
+        return frozenset(f"{self.name}:{name}" for name in self.table.alive())

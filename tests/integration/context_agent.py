@@ -25,6 +25,8 @@ AT = "2026-11-23 21:04:05"
 NOVEMBER = "2026.11"
 Query = dict[str, Any]
 STEP_BYTES = 5_000_000
+LONGEST_WORD = 255
+"""Characters after which the standard analyzer begins a new word."""
 _LONE = re.compile("[\ud800-\udfff]")
 
 
@@ -40,6 +42,12 @@ class Agent:
         self.shipper = Line(self.app).shipper
         self.frontier = 0
         self._last_id = 0
+
+    def again(self) -> Agent:
+        """Return the agent as it is after a restart: it knows of the mapping what the node says."""
+        other = Agent(self.world)
+        other.frontier, other._last_id = self.frontier, self._last_id
+        return other
 
     def insert(self, contexts: Iterable[str | None], at: str | None = AT, **columns: Any) -> list[int]:
         """Insert one row for each context text; return their ids."""
@@ -73,9 +81,9 @@ class Agent:
         if refresh:
             self.world.refresh()
         found = []
-        for start in range(0, len(queries), 1000):
+        for start in range(0, len(queries), 500):
             lines: list[bytes] = []
-            for row_id, query in queries[start : start + 1000]:
+            for row_id, query in queries[start : start + 500]:
                 filtered = {"bool": {"filter": [{"term": {"id": row_id}}, query]}}
                 lines += [b"{}", orjson.dumps({"query": filtered, "size": 0})]
             body = b"\n".join(lines) + b"\n"
@@ -154,7 +162,9 @@ def finding(keys: Sequence[str], value: Any) -> Finding:
         phrase,
         {"term": {"context_overflow": shown}},
     )
-    return Finding(path, mapped, overflowed, wordless=not is_short and not re.search("[\\w\U0001f300-\U0001f6ff]", text))
+    return Finding(
+        path, mapped, overflowed, wordless=not is_short and not re.search("[\\w\U0001f300-\U0001f6ff]", text)
+    )
 
 
 def written(value: Any) -> str:
@@ -168,7 +178,9 @@ def written(value: Any) -> str:
 
 def parsed(text: str) -> Any:
     """Parse a context as its writer meant it: `NaN` is a word, and of keys that are the same the last counts."""
-    return json.loads(text, parse_constant=str, object_pairs_hook=lambda pairs: {whole(key): item for key, item in pairs})
+    return json.loads(
+        text, parse_constant=str, object_pairs_hook=lambda pairs: {whole(key): item for key, item in pairs}
+    )
 
 
 def whole(text: str) -> str:
@@ -178,8 +190,8 @@ def whole(text: str) -> str:
 
 
 def _first_words(text: str) -> str:
-    """Return a leading part that is analysed as the whole text is: cut at a blank, or not at all."""
-    if len(text) <= 20_000:
+    """Return a leading part that is analysed as in the whole: cut at a blank, or where the analyzer cuts a long word."""
+    if len(text) <= 1024:
         return text
-    head = text[:1000]
-    return head[: head.rindex(" ")] if " " in head else text[: 255 * 2]
+    head = text[:1024]
+    return head[: head.rindex(" ")] if " " in head else head[: 2 * LONGEST_WORD]

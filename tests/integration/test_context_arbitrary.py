@@ -28,7 +28,7 @@ WORDS = (
 any_text = st.text(st.characters(exclude_categories=()), max_size=30)
 long_text = st.builds(
     lambda unit, length: unit * (length // len(unit)),
-    st.sampled_from(("x", "é", "\U0001f680", "lorem ipsum ", "1", "\n\"x\\")),
+    st.sampled_from(("x", "é", "\U0001f680", "lorem ipsum ", "1", '\n"x\\')),
     st.sampled_from((1024, 1025, 2048, 8191, 8192, 32_765, 32_766, 32_767, 32_768, 70_000)),
 )
 numbers = st.one_of(
@@ -38,7 +38,7 @@ numbers = st.one_of(
 scalar = st.one_of(
     st.none(), st.booleans(), numbers, st.sampled_from(WORDS), any_text, any_text, st.one_of(any_text, long_text)
 )
-keys = st.one_of(st.sampled_from(KEYS[:7]), st.sampled_from(KEYS), any_text)
+keys = st.one_of(*[st.sampled_from(KEYS[:7])] * 3, st.sampled_from(KEYS), any_text)
 nested = st.recursive(
     scalar,
     lambda inner: st.one_of(
@@ -64,13 +64,13 @@ contexts = st.one_of(
 
 
 class Batch(list[Any]):
-    """Contexts of one step; too long to be shown."""
+    """Contexts of one step, too long to be shown."""
 
     def __repr__(self) -> str:
         return f"{len(self)} contexts"
 
 
-batches = st.lists(contexts, min_size=10, max_size=40).map(Batch)
+batches = st.lists(contexts, min_size=20, max_size=60).map(Batch)
 
 
 class Judge:
@@ -79,6 +79,7 @@ class Judge:
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
         self.seen: Counter[str] = Counter()
+        self.missed: list[str] = []
 
     def take(self, batch: list[Any]) -> None:
         """Ship one batch in one step; every row and every scalar of it must be found."""
@@ -93,7 +94,7 @@ class Judge:
             for path, value, ways in self._questions(text, notes[row_id], leaves)
         ]
         missed = self._missed([(row_id, ways) for row_id, _, _, ways in asked])
-        assert [f"row {asked[number][0]}: {asked[number][1:]!r}"[:500] for number in sorted(missed)] == []
+        self.missed += [f"row {asked[number][0]}: {asked[number][1:]!r}"[:500] for number in sorted(missed)]
         self.seen["rows"] += len(ids)
         self.seen["scalars"] += len(asked)
 
@@ -110,8 +111,13 @@ class Judge:
         if "redacted" in note:
             self.seen["redacted"] += 1
             return
+        if "truncated" in note:
+            self.seen["beyond the size limit"] += 1  # escapes make a megabyte of a few long values
+            return
         value = parsed(text)
-        assert "context_error" not in note, text
+        assert "context_error" not in note, text[:500]
+        if value in ("", []):
+            return  # what PHP writes for «no context»
         for keys_above, item in scalars(value if isinstance(value, dict) else {"value": value}):
             found = finding(keys_above, item)
             if found.wordless:
@@ -119,17 +125,20 @@ class Judge:
                 continue
             is_over = found.path[:512] in note.get("overflow", ()) or "overflow_more" in note
             self.seen["overflowed" if is_over else "mapped"] += 1
-            assert is_over or found.path in leaves, (found.path, text)
-            yield found.path, item, [found.mapped, *([query] for query in found.overflowed)] if is_over else [found.mapped]
+            assert is_over or found.path in leaves, (found.path, text[:500])
+            yield (
+                found.path,
+                item,
+                [found.mapped, *([query] for query in found.overflowed)] if is_over else [found.mapped],
+            )
 
     def _missed(self, asked: list[tuple[int, list[Ways]]]) -> set[int]:
         queries = [(row_id, query) for row_id, ways in asked for way in ways for query in way]
         answers = iter(self.agent.finds(queries, refresh=False))
-        # Every answer is taken, also those that no longer matter: the list keeps them in step.
         return {
             number
             for number, (_, ways) in enumerate(asked)
-            if not any([all([next(answers) for _ in way]) for way in ways])
+            if not any([all([next(answers) for _ in way]) for way in ways])  # noqa: C419  each answer must be taken
         }
 
 
@@ -150,7 +159,7 @@ def _is_broken(value: Any) -> bool:
 
 
 def run(world: World, examples: int, **options: Any) -> Judge:
-    world.write({"context.max_fields": 120})
+    world.write({"context.max_fields": 200})
     judge = Judge(Agent(world))
 
     @settings(
@@ -162,20 +171,20 @@ def run(world: World, examples: int, **options: Any) -> Judge:
         judge.take(batch)
 
     ship()
-    print(dict(judge.seen), judge.agent.app.catalogue.paths)
+    assert judge.missed == []
     assert judge.seen["refused by the node"] == 0, "the ladder is for other people's mappings, not for contexts"
     assert judge.seen["redacted"] + judge.seen["wordless"] < judge.seen["scalars"] / 50
     assert min(judge.seen["mapped"], judge.seen["overflowed"]) > judge.seen["scalars"] / 20
-    assert judge.agent.app.catalogue.paths == 120
+    assert judge.agent.app.catalogue.paths == 200
     assert judge.agent.app.dead_letters.count() == 0
     return judge
 
 
 def test_every_scalar_of_arbitrary_json_is_found_again(world: World) -> None:
-    assert run(world, 30, derandomize=True).seen["rows"] >= 600
+    assert run(world, 32, derandomize=True).seen["rows"] >= 600
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_every_scalar_of_five_thousand_arbitrary_contexts_is_found_again(world: World) -> None:
-    assert run(world, 400).seen["rows"] >= 5000
+    assert run(world, 260).seen["rows"] >= 5000

@@ -213,7 +213,7 @@ def test_cores_purge_at_the_same_time_causes_no_error_and_no_drift(world: World,
         with database.connect() as connection, connection.cursor() as cursor:
             while not done.is_set():
                 cursor.execute(
-                    f"DELETE FROM `{TABLE}` WHERE created_at < UTC_TIMESTAMP() - INTERVAL 90 DAY ORDER BY id DESC LIMIT 20"
+                    f"DELETE FROM `{TABLE}` WHERE created_at < UTC_TIMESTAMP() - INTERVAL 90 DAY ORDER BY id LIMIT 20"
                 )
                 connection.commit()
                 time.sleep(0.002)

@@ -17,7 +17,7 @@ from agent.errors import PermanentError
 from agent.state import StateDocument
 from agent.tailing.checkpoint import FORMAT_VERSION, HEARTBEAT_SECONDS, Checkpoint, decoded, encoded
 from agent.tailing.gaps import Gap, Progress, Sighting, Watched
-from tests.fakes.opensearch import FakeState
+from tests.fakes.opensearch import FakeCluster, FakeState
 
 TIMES = st.floats(0, 4e9, allow_nan=False)
 STARTS = st.lists(st.tuples(st.integers(1, 10**6), st.integers(0, 10**6), TIMES), max_size=30)
@@ -99,12 +99,8 @@ DAMAGED = {
     "no base64": changed(gaps=[{"seen_at": 5.0, "ranges": "%%%"}]),
     "not compressed": changed(gaps=[{"seen_at": 5.0, "ranges": base64.b64encode(b"10:9").decode()}]),
     "not ranges": changed(gaps=packed("10;9")),
-    "backwards": changed(gaps=packed("10:9,-5:0")),
-    "negative length": changed(gaps=packed("10:-2")),
-    "overlapping groups": changed(gaps=packed("10:9") + packed("15:9")),
     "gaps as text": changed(gaps="none"),
     "gaps null": changed(gaps=None),
-    "huge time": changed(gaps=[{**packed("10:9")[0], "seen_at": 10**400}]),
 }
 
 
@@ -129,23 +125,16 @@ def test_truncated_or_flipped_ranges_are_never_taken_for_others(data: st.DataObj
     else:
         ranges[data.draw(st.integers(0, len(ranges) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     document["gaps"][0]["ranges"] = base64.b64encode(ranges).decode()
-    try:
-        progress = decoded(document, where="here")
-    except PermanentError:
-        return
-    # Bits of the compressed form that carry no meaning may flip; what is understood is what was written.
-    assert progress == decoded(sound(), where="here")
+    with pytest.raises(PermanentError):
+        decoded(document, where="here")
 
 
-@given(st.sampled_from(["frontier", "watermark"]), st.integers(0, 40))
+@given(st.sampled_from(["frontier", "watermark", "skipped_total"]), st.integers(0, 62))
 def test_a_flipped_bit_in_a_position_is_seen(member: str, bit: int) -> None:
-    # Of two members that must agree, one damaged is noticed; with gaps open the frontier has a lower bound besides.
-    for document in (encoded(Progress(90)), sound()):
-        document[member] ^= 1 << bit
-        try:
-            assert decoded(document, where="here").watermark == decoded(sound(), where="here").watermark
-        except PermanentError:
-            pass
+    document = sound()
+    document[member] ^= 1 << bit
+    with pytest.raises(PermanentError):
+        decoded(document, where="here")
 
 
 class Clock:
@@ -164,7 +153,7 @@ def checkpoint(store: FakeState, clock: Clock | None = None, published: dict[str
 
 
 def opened(document: dict[str, Any]) -> Progress:
-    store = FakeState()
+    store = FakeState(FakeCluster(), "whmcs")
     store.write(document, None)
     return checkpoint(store).progress
 
@@ -180,7 +169,7 @@ def test_an_instance_without_a_checkpoint_begins_at_id_0() -> None:
 
 
 def test_nothing_is_written_while_nothing_changes_until_the_heartbeat_is_due() -> None:
-    store, clock = FakeState(), Clock()
+    store, clock = FakeState(FakeCluster(), "whmcs"), Clock()
     kept = checkpoint(store, clock, {"state": "idle", "reason": ""})
     kept.save(Progress(5), 5, (5, "2026-11-23 00:00:00"))
     writes = written(store), store.read()
@@ -191,7 +180,7 @@ def test_nothing_is_written_while_nothing_changes_until_the_heartbeat_is_due() -
 
 
 def test_a_changed_reason_is_told_at_once() -> None:
-    store, published = FakeState(), {"state": "idle", "reason": ""}
+    store, published = FakeState(FakeCluster(), "whmcs"), {"state": "idle", "reason": ""}
     kept = checkpoint(store, published=published)
     kept.beat()
     published["reason"] = "MySQL is away"
@@ -200,14 +189,14 @@ def test_a_changed_reason_is_told_at_once() -> None:
 
 
 def test_totals_add_up_over_saves_and_restarts() -> None:
-    store = FakeState()
+    store = FakeState(FakeCluster(), "whmcs")
     checkpoint(store).save(Progress(5), 5, None)
     checkpoint(store).save(Progress(8), 3, None)
     assert written(store)["indexed_total"] == 8
 
 
 def test_rewinding_forgets_gaps_above_and_keeps_the_watch() -> None:
-    store = FakeState()
+    store = FakeState(FakeCluster(), "whmcs")
     kept = checkpoint(store)
     kept.save(decoded(sound(), where="here"), 0, None)
     kept.rewind(9)
@@ -217,7 +206,7 @@ def test_rewinding_forgets_gaps_above_and_keeps_the_watch() -> None:
 
 @pytest.mark.parametrize(("row_id", "allowed"), [(8, True), (9, True), (10, False)])
 def test_a_checkpoint_is_only_ever_set_back(row_id: int, *, allowed: bool) -> None:
-    kept = checkpoint(FakeState())
+    kept = checkpoint(FakeState(FakeCluster(), "whmcs"))
     kept.save(decoded(sound(), where="here"), 0, None)
     if allowed:
         kept.rewind(row_id)

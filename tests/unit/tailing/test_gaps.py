@@ -226,11 +226,11 @@ def test_every_id_below_the_frontier_is_read_or_in_exactly_one_gap(
         assert bounded.in_gap(row_id) or not progress.in_gap(row_id), "merging may widen, never forget"
 
 
-def test_a_million_ids_in_steps_of_three_cost_memory_by_the_bound_only() -> None:
+def test_ids_in_steps_of_three_cost_memory_by_the_bound_only() -> None:
     tracemalloc.start()
     try:
         progress = Progress()
-        for start in range(1, 1_000_000, 6000):
+        for start in range(1, 100_000, 6000):
             progress = advanced(progress, range(start, start + 6000, 3), 100.0)
             progress, to_read = alive(progress, T1)
             progress = merged(progress, 1000)
@@ -239,7 +239,7 @@ def test_a_million_ids_in_steps_of_three_cost_memory_by_the_bound_only() -> None
     finally:
         tracemalloc.stop()
     assert len(progress.gaps) == 1000
-    assert held < 1_000_000
+    assert held < 500_000
 
 
 def test_a_million_rolled_back_ids_are_one_range() -> None:

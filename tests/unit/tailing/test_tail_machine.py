@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 from hypothesis import settings
@@ -9,12 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from agent.backoff import BatchSize
-from agent.tailing.evidence import Evidence
+from agent.errors import PermanentError, TemporaryError
+from agent.tailing.evidence import CLIMB_AGAIN_SECONDS, Evidence
 from agent.tailing.tail import Tail
 from tests.fakes.shipping import Crash, FakeCheckpoint, FakePipeline, Index
 from tests.fakes.table import FakeProbe, FakeTable
 
-
+LOST, AWAY = PermanentError("evidence is lost"), TemporaryError("the server is away")
 ACTS = st.tuples(st.sampled_from(["insert", "begin", "extend", "commit", "roll back"]), st.integers(0, 9))
 
 
@@ -29,6 +31,8 @@ class TailAgainstWriters(RuleBasedStateMachine):
         self.deleted_unread: set[int] = set()
         self.crash_in: int | None = None
         self.watermark = 0
+        self.now = 0.0
+        self.probes = [FakeProbe(self.table, "first"), FakeProbe(self.table, "second")]
 
     @initialize(increment=st.sampled_from([1, 2, 3]), batch=st.integers(1, 7), max_ranges=st.sampled_from([1, 2, 50]))
     def start(self, increment: int, batch: int, max_ranges: int) -> None:
@@ -50,7 +54,7 @@ class TailAgainstWriters(RuleBasedStateMachine):
         self.tail = Tail(
             rows=self.table,
             pipeline=FakePipeline(self.index, self.effect),
-            evidence=Evidence([FakeProbe(self.table)], "auto", lambda: 0.0),
+            evidence=Evidence(self.probes, "auto", lambda: self.now),
             checkpoint=self.checkpoint,
             journal_skips=lambda ranges, _why: self.index.skipped.extend(ranges),
             size=BatchSize.full(self.batch, 10**6),
@@ -93,13 +97,17 @@ class TailAgainstWriters(RuleBasedStateMachine):
 
     @rule()
     def poll(self) -> None:
-        self.tail.step()
+        self.step()
+
+    def step(self) -> None:
+        with suppress(TemporaryError):
+            self.tail.step()
 
     @rule(groups=st.lists(st.lists(ACTS, max_size=3), max_size=4))
     def poll_while_writers_act(self, groups: list[list[tuple[str, int]]]) -> None:
         """Writers act between the statements of one step: before the read, the sample, the re-read."""
         self.table.meanwhile = [[partial(self.act, what, which) for what, which in group] for group in groups]
-        self.tail.step()
+        self.step()
         while self.table.meanwhile:
             self.table.pass_time()
 
@@ -116,11 +124,17 @@ class TailAgainstWriters(RuleBasedStateMachine):
         elif names:
             self.table.roll_back(names[which % len(names)])
 
+    @rule(which=st.integers(0, 1), how=st.sampled_from([None, LOST, AWAY]), climb=st.booleans())
+    def evidence_changes(self, which: int, how: Exception | None, *, climb: bool) -> None:
+        """A plugin is unloaded, a privilege revoked, the server away; and time passes until the ladder is climbed."""
+        self.probes[which].lost = how
+        self.now += CLIMB_AGAIN_SECONDS * climb
+
     @rule(after=st.integers(0, 8))
     def crash_in_a_step(self, after: int) -> None:
         self.crash_in = after
         try:
-            self.tail.step()
+            self.step()
         except Crash:
             self.restart()
         self.crash_in = None
@@ -149,12 +163,15 @@ class TailAgainstWriters(RuleBasedStateMachine):
         for name in sorted(self.table.open):
             self.table.commit(name)
         self.crash_in = None
+        for probe in self.probes:
+            probe.lost = None
+        self.now += CLIMB_AGAIN_SECONDS
         for _ in range(3 + len(self.table.ever_committed)):
             self.tail.step()
         missed = self.table.ever_committed - self.deleted_unread - self.index.documents.keys()
         assert not missed, f"rows never shipped: {sorted(missed)}"
         assert not self.checkpoint.progress.gaps
-        assert self.checkpoint.progress.frontier == max(self.table.committed | self.index.documents.keys(), default=0)
+        assert self.checkpoint.progress.frontier >= max(self.table.committed, default=0)
 
 
 TestTailAgainstWriters = TailAgainstWriters.TestCase

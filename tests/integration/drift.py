@@ -1,0 +1,154 @@
+"""Drift planted behind the agent's back: every kind, at random ids, each known so that a report can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+import orjson
+
+from tests.world import World
+
+TABLE = "mod_impulsecore_audit_log"
+
+
+@dataclass
+class Planted:
+    """Ids by the kind a report must give them; `altered` are different to a deep look only."""
+
+    missing: set[int] = field(default_factory=set)
+    orphan: set[int] = field(default_factory=set)
+    different: set[int] = field(default_factory=set)
+    altered: set[int] = field(default_factory=set)
+
+
+class Planter:
+    """Plant drift in one world whose ids 1..`rows` are all indexed, with `free` ids that never had a row."""
+
+    def __init__(self, world: World, *, rows: int, free: Sequence[int] = ()) -> None:
+        self.world = world
+        self.rows = rows
+        self.free = list(free)
+        world.refresh()
+        self.indices = sorted(world.request("GET", f"/{world.index}-*"))
+        self._used: set[int] = set()
+
+    def plant(self, seed: int, each: int = 3) -> Planted:
+        """Plant `each` of every kind."""
+        random = Random(seed)
+        # Not the first rows: rows missing from the front look as Core's purge leaves them.
+        chosen = random.sample([row_id for row_id in range(20, self.rows + 1) if row_id not in self._used], 8 * each)
+        self._used.update(chosen)
+        parts = [chosen[start : start + each] for start in range(0, len(chosen), each)]
+        planted = Planted()
+        lost, edited, deleted, moved, doubled, altered, copied, unsummed = parts
+        free, self.free = self.free[:each], self.free[each:]
+        found = self._hits(chosen)
+        lines: list[Any] = []
+        for row_id in lost:
+            lines.append({"delete": {"_index": found[row_id]["_index"], "_id": found[row_id]["_id"]}})
+        for row_id in [*moved, *doubled]:
+            hit = found[row_id]
+            other = random.choice([index for index in self.indices if index != hit["_index"]])
+            lines += [{"index": {"_index": other, "_id": hit["_id"]}}, hit["_source"]]
+            if row_id in moved:
+                lines.append({"delete": {"_index": hit["_index"], "_id": hit["_id"]}})
+        for row_id in copied:
+            lines += [{"index": {"_index": found[row_id]["_index"], "_id": f"by-hand-{row_id}"}}, found[row_id]["_source"]]
+        for row_id in altered:
+            lines += self._altered(found[row_id], random)
+        for row_id in unsummed:
+            source = found[row_id]["_source"]
+            agent = {**source["agent"], "crc": source["agent"]["crc"] ^ 1}
+            lines += [{"index": self._address(found[row_id])}, {**source, "agent": agent}]
+        for row_id in free:
+            hit = found[chosen[0]]
+            key = f"{self.world.instance}:{row_id}"
+            lines += [{"index": {"_index": hit["_index"], "_id": key}}, {**hit["_source"], "id": row_id}]
+        self._bulk(lines)
+        self._sql("UPDATE {table} SET detail = CONCAT('x', IFNULL(detail, '')) WHERE id IN ({ids})", edited)
+        self._sql("DELETE FROM {table} WHERE id IN ({ids})", deleted)
+        planted.missing.update(lost)
+        planted.orphan.update(deleted, free)
+        planted.different.update(edited, moved, doubled, copied, unsummed)
+        planted.altered.update(altered)
+        return planted
+
+    def _altered(self, hit: dict[str, Any], random: Random) -> list[Any]:
+        source = dict(hit["_source"])
+        changes: list[Callable[[], None]] = [
+            lambda: source.update(severity="forged"),
+            lambda: source.update(detail="forged"),
+            lambda: source.update(client_id=999_999_999),
+            lambda: source.update(context={**(source.get("context") or {}), "forged": True}),
+            lambda: source.update(created_at=source["created_at"][:17] + ("31" if "30." in source["created_at"] else "30") + ".000Z"),
+        ]
+        random.choice(changes)()
+        return [{"index": self._address(hit)}, source]
+
+    def _hits(self, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+        body = {"size": len(ids), "query": {"terms": {"id": list(ids)}}}
+        answer = self.world.request("POST", f"/{self.world.index}/_search", body)
+        return {hit["_source"]["id"]: hit for hit in answer["hits"]["hits"]}
+
+    def _address(self, hit: dict[str, Any]) -> dict[str, Any]:
+        return {"_index": hit["_index"], "_id": hit["_id"]}
+
+    def _bulk(self, lines: list[Any]) -> None:
+        bulk(self.world, lines)
+
+    def _sql(self, sql: str, ids: Sequence[int]) -> None:
+        self.world.database.execute(sql.format(table=TABLE, ids=",".join(map(str, ids))))
+
+
+def bulk(world: World, lines: Sequence[Any]) -> None:
+    """Send bulk lines past the agent, visible when it returns."""
+    from urllib.request import Request, urlopen
+
+    body = b"".join(orjson.dumps(line) + b"\n" for line in lines)
+    request = Request(
+        f"{world.opensearch_url}/_bulk?refresh=true",
+        data=body,
+        method="POST",
+        headers={"Content-Type": "application/x-ndjson"},
+    )
+    with urlopen(request, timeout=60) as response:
+        answer = orjson.loads(response.read())
+    assert not answer["errors"], [item for item in answer["items"] if "error" in next(iter(item.values()))][:3]
+
+
+def lose(world: World, *ids: int) -> None:
+    """Delete documents past the agent."""
+    world.refresh()
+    query = {"query": {"terms": {"id": list(ids)}}}
+    answer = world.request("POST", f"/{world.index}/_delete_by_query?refresh=true", query)
+    assert answer["deleted"] == len(ids)
+
+
+def samples(report: dict[str, Any]) -> Planted:
+    """Return the ids of a report."""
+    assert {kind: report[kind] for kind in report["samples"]} == {
+        kind: len(ids) for kind, ids in report["samples"].items()
+    }
+    return Planted(**{kind: set(ids) for kind, ids in report["samples"].items()})
+
+
+def contents(world: World) -> dict[tuple[str, str], Any]:
+    """Return every document with its place, without when it was indexed."""
+    world.refresh()
+    found: dict[tuple[str, str], Any] = {}
+    after: list[Any] | None = None
+    while True:
+        body: dict[str, Any] = {"size": 5000, "sort": [{"id": "asc"}], "query": {"match_all": {}}}
+        if after:
+            body["search_after"] = after
+        answer = world.request("POST", f"/{world.index}/_search?allow_no_indices=true", body)
+        hits = answer["hits"]["hits"] if answer else []
+        for hit in hits:
+            hit["_source"]["agent"].pop("indexed_at")
+            found[hit["_index"], hit["_id"]] = hit["_source"]
+        if len(hits) < 5000:
+            return found
+        after = hits[-1]["sort"]

@@ -1,0 +1,7 @@
+"""Fixtures of these tests."""
+
+from __future__ import annotations
+
+from tests.unit.shipping.outage import make_line
+
+__all__ = ["make_line"]
