@@ -39,8 +39,8 @@ BEAT_SECONDS = 10.0
 class Reporter(Protocol):
     """Hears what the loop does and makes log lines, metrics and health of it; never raises."""
 
-    def failed(self, job: str, error: BaseException, failures: int, delay: float) -> None:
-        """A job failed for the n-th time in a row and will be tried again after a delay."""
+    def failed(self, job: str, error: BaseException, delay: float) -> None:
+        """A job failed and will be tried again after a delay."""
         ...
 
     def recovered(self, job: str) -> None:
@@ -184,7 +184,7 @@ class Daemon:
         told = error.retry_after_seconds if isinstance(error, TemporaryError) else None
         # Each job waits for its own failures only: another's must not hurry the tail in an outage, nor hold it up.
         self._delays[name] = delay_seconds(failures, self._draw, told)
-        self._reporter.failed(name, error, failures, self._delays[name])
+        self._reporter.failed(name, error, self._delays[name])
 
 
 class _SlowJob:

@@ -11,7 +11,7 @@ from agent.cli import monitors
 from agent.cli.app import Application
 from agent.cli.output import json_option, print_json, print_line
 from agent.config.alerts import AlertRule
-from agent.content.evaluate import Evaluation, condition_text, evaluate, measured_shift
+from agent.content.evaluate import Evaluation, condition_text, evaluate
 from agent.content.monitors import monitor_drift
 from agent.content.prometheus import is_exact, rules_text
 from agent.observing.line import neutralise
@@ -54,7 +54,7 @@ def show(app: Application, *, prometheus: bool, as_json: bool) -> int:
 def test(app: Application, *, as_json: bool) -> int:
     """Evaluate every alert now: groups, counts, threshold, and whether it would fire. Sends nothing to anybody."""
     declared = app.configuration.alerts.alerts
-    shift = measured_shift(app.cluster, audit_index=app.names.read_all)
+    shift = monitors.shift_seconds(app)
     found = evaluate(
         app.cluster,
         declared,
@@ -68,7 +68,7 @@ def test(app: Application, *, as_json: bool) -> int:
         firing = sum(told.would_fire for told in found)
         print_json({"shift_seconds": shift, "would_fire": firing, "alerts": tested})
         return 0
-    print_line(f"windows end {shift} s ago, when 99 % of rows had arrived")
+    print_line(f"windows end {shift} s ago: what happened later may still be on its way")
     for told in found:
         _print_tested(told)
     return 0

@@ -47,6 +47,7 @@ class Line:
         self._source_checked_at = float("-inf")
         self._objection: str | None = None
         self.published: dict[str, Any] = {}
+        self.stopping: Callable[[], bool] = lambda: False
 
     @cached_property
     def shipper(self) -> Shipper:
@@ -102,6 +103,7 @@ class Line:
             watch_seconds=gaps.watch_hours * 3600,
             max_ranges=gaps.max_ranges,
             clock=lambda: self._now().timestamp(),
+            stopping=lambda: self.stopping(),  # noqa: PLW0108  who drives the line says so later
         )
 
     @property

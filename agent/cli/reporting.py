@@ -121,7 +121,7 @@ class Reporting:
         if self.health.condition.paused:
             self.log.say(Event.RESUMED, what="tail")
 
-    def failed(self, job: str, error: BaseException, failures: int, delay: float) -> None:
+    def failed(self, job: str, error: BaseException, delay: float) -> None:
         """Tell that a job failed and is tried again after `delay` seconds."""
         now = time.monotonic()
         reason = self.log.mask(str(error))

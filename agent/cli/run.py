@@ -71,6 +71,7 @@ class Shipping:
 
     def daemon(self, stop: threading.Event) -> Daemon:
         """Return the loop over these steps."""
+        self.line.stopping = stop.is_set
         steps = Steps(lead=self.lead, tail=self.tail, beat=self.beat, drain=self.drain, release=self.release)
         daemon = Daemon(
             steps=steps,

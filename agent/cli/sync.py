@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections import Counter
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 import click
 
 from agent.backoff import delay_seconds
 from agent.cli.app import Application
+from agent.cli.bar import Bar, bar
 from agent.cli.line import Line
 from agent.cli.output import json_option, print_json, print_line
 from agent.daemon import stop_on_signals
@@ -20,14 +19,6 @@ from agent.errors import TemporaryError
 
 LEASE_SECONDS = 10.0
 TRIES = 5
-
-
-class Progress(Protocol):
-    """Told how far the work has come."""
-
-    def advance(self, rows: int) -> None:
-        """Add rows."""
-        ...
 
 
 @click.command()
@@ -54,6 +45,7 @@ def sync(app: Application, *, restart: bool, as_json: bool) -> int:
 def catch_up(app: Application, stop: threading.Event, *, restart: bool) -> dict[str, Any]:
     """Ship every visible row; return what was done. Raises TemporaryError when another agent ships."""
     line = Line(app)
+    line.stopping = stop.is_set
     begun = time.monotonic()
     taken: Counter[str] = Counter()
     _take_lease(line, stop)
@@ -64,8 +56,8 @@ def catch_up(app: Application, stop: threading.Event, *, restart: bool) -> dict[
         if lost:
             click.echo(f"warning: rows {lost[0]}-{lost[1]} were purged before they could be read", err=True)
         _, backlog = line.measure()
-        with _bar(backlog) as bar:
-            _ship_all(line, stop, taken, bar)
+        with bar("syncing", backlog) as shown:
+            _ship_all(line, stop, taken, shown)
         line.finish("sync has ended")
     finally:
         line.lease.release()
@@ -83,7 +75,7 @@ def catch_up(app: Application, stop: threading.Event, *, restart: bool) -> dict[
     }
 
 
-def _ship_all(line: Line, stop: threading.Event, taken: Counter[str], bar: Progress) -> None:
+def _ship_all(line: Line, stop: threading.Event, taken: Counter[str], shown: Bar) -> None:
     failures = 0
     while not stop.is_set():
         try:
@@ -96,7 +88,7 @@ def _ship_all(line: Line, stop: threading.Event, taken: Counter[str], bar: Progr
             continue
         failures = 0
         taken.update(step.taken.counts)
-        bar.advance(step.taken.counts["indexed"])
+        shown.reach(taken["indexed"])
         if step.caught_up:
             return
     taken.update(line.tail.drain().taken.counts)
@@ -112,47 +104,3 @@ def _take_lease(line: Line, stop: threading.Event) -> None:
                 remedy="the daemon is running and catches up by itself; `status` shows how far it is",
                 kind="standby",
             )
-
-
-class _NoBar:
-    def advance(self, rows: int) -> None:
-        del rows
-
-
-class _Bar:
-    def __init__(self, total: int) -> None:
-        from rich.console import Console  # noqa: PLC0415  drawing is for terminals only
-        from rich.progress import (  # noqa: PLC0415
-            BarColumn,
-            MofNCompleteColumn,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-        from rich.progress import (
-            Progress as RichProgress,
-        )
-
-        self._progress = RichProgress(
-            TextColumn("syncing"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-        )
-        self._task = self._progress.add_task("rows", total=total)
-
-    def __enter__(self) -> _Bar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._progress.stop()
-
-    def advance(self, rows: int) -> None:
-        self._progress.advance(self._task, rows)
-
-
-def _bar(total: int) -> AbstractContextManager[Progress]:
-    if total and sys.stderr.isatty():
-        return _Bar(total)
-    return nullcontext(_NoBar())

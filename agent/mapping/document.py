@@ -91,8 +91,11 @@ class DocumentBuilder:
             "indexed_at": indexed_at,
             "version": self._version,
         }
-        overflow = redactions = _NONE
-        if rung or created_at is None or not self._is_plain(source, row, partition):
+        overflow = _NONE
+        redactions = None if rung or created_at is None else self._fill(source, row, partition)
+        if redactions:
+            agent["redacted"] = sorted(redactions)
+        elif redactions is None:
             draft = Draft(self, source, agent, partition, rung)
             draft.fill(row)
             overflow, redactions = draft.overflow, draft.redactions
@@ -104,32 +107,42 @@ class DocumentBuilder:
         )
 
     def is_plain(self, row: Row) -> bool:
-        """Return whether a row takes the short way: nothing in it is new, suspect or odd."""
+        """Return whether a row takes the short way: nothing in it is new, odd, or a secret."""
         partition, created_at = self._calendar.place(row[1])  # type: ignore[arg-type]  # a date column is text
         source: dict[str, Any] = dict(zip(self._names, row, strict=False))
-        return created_at is not None and self._is_plain(source, row, partition)
+        return created_at is not None and self._fill(source, row, partition) == _NONE
 
-    def _is_plain(self, source: dict[str, Any], row: Row, partition: str) -> bool:
-        """Put values that can be sent as they are into the source, as nearly all can; False: a draft is needed."""
+    def _fill(self, source: dict[str, Any], row: Row, partition: str) -> Mapping[str, int] | None:
+        """Put the context into the source, as nearly always it can be: as it came, or without the values of secret keys.
+
+        Return the secrets replaced, by rule; None says that a draft is needed.
+        """
         raw = source.pop(CONTEXT, None)
         text = source.get("detail") or ""
         if self._columns:
             extra = dict(zip(self._columns, row[self._known :], strict=False))
             if not fits(self._extra_tree, extra):
-                return False
+                return None
             source[EXTRA] = extra
             text = "\n".join([text, *(item for item in extra.values() if item.__class__ is str)])
         if len(text) > self._safe_length or self.redaction.suspects(text):
-            return False
+            return None
         if raw is None or raw in _NO_CONTEXT:
-            return True
+            return _NONE
         if len(raw) > self._safe_length or self.redaction.suspects_json(raw):
-            return False
+            return None
         value = _object(raw)
-        if value is None or not fits(self._tree, value) or self.catalogue.exceptions(partition):
-            return False
+        if value is None or self.catalogue.exceptions(partition):
+            return None
+        if fits(self._tree, value):
+            source[CONTEXT] = value
+            return _NONE
+        counts: dict[str, int] = {}
+        value = self.redaction.value(value, counts, texts=False)
+        if not counts or not fits(self._tree, value):
+            return None
         source[CONTEXT] = value
-        return True
+        return counts
 
 
 def _object(raw: Any) -> dict[str, Any] | None:

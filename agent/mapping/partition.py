@@ -27,10 +27,11 @@ LAST_YEAR = 2105
 _SHAPE = re.compile(r"(\d{4}-\d\d-\d\d)[ T]((?:[01]\d|2[0-3]):[0-5]\d):([0-5]\d)(?:\.(\d{1,6}))?", re.ASCII)
 _WIDTH: dict[Period, int] = {"day": 10, "month": 7, "year": 4}
 _SECONDS = {f"{second:02}": f"{second:02}.000Z" for second in range(60)}
+_MINUTES = {f" {hour:02}:{minute:02}:": f"T{hour:02}:{minute:02}:" for hour in range(24) for minute in range(60)}
 _DATE_LENGTH = 10
-_MINUTE_LENGTH = 16
+_MINUTE_END = 17
 _PLAIN_LENGTH = 19
-_CACHED_MINUTES = 20_000
+_CACHED = 4_000
 
 
 class Calendar:
@@ -40,18 +41,24 @@ class Calendar:
         self._width = _WIDTH[period]
         # UTC without the time zone database: a slim container has none.
         self._zone = UTC if zone == "UTC" else ZoneInfo(zone) if isinstance(zone, str) else zone
+        self._days: dict[str, str] = {}
         self._minutes: dict[str, tuple[str, str]] = {}
 
     def place(self, created_at: str | None) -> tuple[str, str | None]:
         """Return the partition and the UTC instant of a row's `created_at`, or `("undated", None)`."""
         if created_at is None:
             return UNDATED, None
-        # Rows of one minute share everything but the seconds, and backlogs come in order: one look-up a row.
-        known = self._minutes.get(created_at[:_MINUTE_LENGTH])
-        if known is not None and len(created_at) == _PLAIN_LENGTH and created_at[16] == ":":
-            seconds = _SECONDS.get(created_at[17:])
+        if len(created_at) == _PLAIN_LENGTH:
+            seconds = _SECONDS.get(created_at[_MINUTE_END:])
             if seconds is not None:
-                return known[0], known[1] + seconds
+                # In UTC a day known to exist leaves nothing to compute; elsewhere rows of one minute share the offset.
+                partition = self._days.get(created_at[:_DATE_LENGTH])
+                minute = _MINUTES.get(created_at[_DATE_LENGTH:_MINUTE_END]) if partition is not None else None
+                if partition is not None and minute is not None:
+                    return partition, f"{created_at[:_DATE_LENGTH]}{minute}{seconds}"
+                known = self._minutes.get(created_at[:_MINUTE_END])
+                if known is not None:
+                    return known[0], known[1] + seconds
         return self._place_new(created_at)
 
     def _place_new(self, created_at: str) -> tuple[str, str | None]:
@@ -77,9 +84,13 @@ class Calendar:
     def _remember(self, created_at: str, partition: str, prefix: str) -> None:
         if len(created_at) < _PLAIN_LENGTH:
             return
-        if len(self._minutes) >= _CACHED_MINUTES:
+        if len(self._minutes) + len(self._days) >= _CACHED:
             self._minutes.clear()
-        self._minutes[created_at[:_MINUTE_LENGTH]] = (partition, prefix)
+            self._days.clear()
+        if self._zone is UTC:
+            self._days[created_at[:_DATE_LENGTH]] = partition
+        else:
+            self._minutes[created_at[:_MINUTE_END]] = (partition, prefix)
 
 
 def partition_of(created_at: str | None, period: Period = "month", zone: str | tzinfo = "UTC") -> str:

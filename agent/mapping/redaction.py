@@ -15,7 +15,7 @@ from agent.mapping.detectors import DETECTORS, EMAIL, Detector
 from agent.mapping.gate import gate
 from agent.mapping.pairs import SEPARATORS, Pairs
 from agent.mapping.rules import FieldRules
-from agent.mapping.secret_keys import SecretKeys
+from agent.mapping.secret_keys import SecretKeys, is_replaced
 
 Counts: TypeAlias = dict[str, int]
 
@@ -82,7 +82,7 @@ class Redaction:
             rule = self._keys.rule(key)
             name = self._name(key, counts) if texts else key
             kind = item.__class__
-            if rule is not None and self._keys.is_secret(key, item):
+            if rule is not None and self._keys.is_secret(key, item) and not is_replaced(item):
                 result[name] = self.replaced(rule, item, counts)
             elif kind is str:
                 result[name] = self.text(item, counts) if texts else item

@@ -44,8 +44,15 @@ _ABOUT = re.compile(
     r"(?:counts?|used|usage|total|limit|max|min|length|ttl|at|age|days|seconds|expires|expiry|expiresin|version"
     r"|retries|attempts)$"
 )
+_REPLACED = re.compile(r"(?:[A-Z]{2,10}-)?\[redacted:[^\[\]]{1,100}\]")
+"""What stands for a secret: as a value it is none, as a key it names none."""
 _NOISE = re.compile(r"[\W_]+")
 _CACHED_KEYS = 10_000
+
+
+def is_replaced(item: Any) -> bool:
+    """Return whether a value or a key is what redaction left there before."""
+    return item.__class__ is str and _REPLACED.fullmatch(item) is not None
 
 
 class SecretKeys:
@@ -78,6 +85,8 @@ class SecretKeys:
         return not (isinstance(value, int | float) and _ABOUT.search(_NOISE.sub("", key.lower())))
 
     def _find(self, key: str) -> str | None:
+        if is_replaced(key):
+            return None
         name = _NOISE.sub("", key.lower())
         for pattern, expression in self._own:
             if expression.search(name):

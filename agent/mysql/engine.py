@@ -23,7 +23,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 from agent.errors import ConfigError, TemporaryError
 from agent.mysql.source import SourceSettings
-from agent.mysql.tls import tls_arguments
+from agent.mysql.tls import Unconfigured, tls_arguments
 from agent.mysql.translation import translated
 
 _POOL_SIZE = 2  # the tail and one slow job; more connections would only burden the billing database
@@ -175,6 +175,8 @@ def database_at(text: str, source: SourceSettings, *, read_timeout_seconds: floa
         skip_autocommit_rollback=True,
     )
     _read_password_at_connect(engine, source)
+    if driver == "pymysql" and source.tls is None:
+        sqlalchemy.event.listen(engine, "do_connect", lambda _d, _r, args, named: Unconfigured(*args, **named))
     sqlalchemy.event.listen(engine, "connect", lambda raw, _record: _set_up(Connection(raw), seconds))
     return Database(engine, lambda other: database_at(text, source, read_timeout_seconds=other))
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import orjson
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -23,8 +24,10 @@ from agent.searching.view import Bar
 _COLOURS = {"error": "bold red", "warn": "yellow"}
 _COLUMNS = ("time", "id", "severity", "module", "action", "source", "about", "ip", "detail")
 _COLOURED = ("severity", "action")
+_WHOLE = ("time", "id", "severity")
+_GAP = 2
 # On a narrow screen these make room for the detail.
-_NARROW_COLUMNS = 130
+_NARROW_COLUMNS = 150
 _SPARED = ("source", "ip")
 _BARS = " ▁▂▃▄▅▆▇█"
 _IDS = (("service_id", "s"), ("client_id", "c"), ("admin_id", "a"))
@@ -32,15 +35,15 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def table(rows: Iterable[Row], zone: ZoneInfo, width: int) -> Table:
-    """Return rows as a table; the ids of service, client and admin share a column (`s71 c1234 a5`)."""
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    """Return rows as a table of at most `width`; service, client and admin share a column (`s71 c1234 a5`)."""
     columns = [name for name in _COLUMNS if width >= _NARROW_COLUMNS or name not in _SPARED]
-    for name in columns:
-        least = 19 if name == "time" else 16 if name == "detail" else None
+    kept = [(row, dict(zip(_COLUMNS, _texts(row, zone), strict=True))) for row in rows]
+    natural = {name: max(len(name), *(cell_len(texts[name]) for _, texts in kept), 0) for name in columns}
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for name, space in _fitting(natural, width).items():
         justify: Literal["left", "right"] = "right" if name == "id" else "left"
-        drawn.add_column(name, no_wrap=True, justify=justify, overflow="ellipsis", min_width=least)
-    for row in rows:
-        texts = dict(zip(_COLUMNS, _texts(row, zone), strict=True))
+        drawn.add_column(name, no_wrap=True, justify=justify, overflow="ellipsis", width=space)
+    for row, texts in kept:
         drawn.add_row(*(Text(texts[name], style=_style(row) if name in _COLOURED else "") for name in columns))
     return drawn
 
@@ -86,9 +89,21 @@ def histogram(bars: Sequence[Bar], zone: ZoneInfo) -> str:
     first, second = (datetime.fromisoformat(bar.start) for bar in bars[:2])
     seconds = int((second - first).total_seconds())
     length = next(f"{seconds // unit} {name}" for unit, name in _UNITS if seconds >= unit or unit == 1)
-    return (
-        f"{_time(bars[0].start, zone)} {drawn} {_time(bars[-1].start, zone)}  (a bar: {length}, at most {most:,} rows)"
-    )
+    start, end = (_time(bar.start, zone)[:-3] for bar in (bars[0], bars[-1]))
+    return f"{start} {drawn} {end}  (a bar: {length}, at most {most:,} rows)"
+
+
+def _fitting(natural: dict[str, int], width: int) -> dict[str, int]:
+    """Return the columns' widths: when, which and how bad are never cut, and the detail keeps a part of the rest."""
+    left = width - _GAP * (len(natural) - 1) - sum(natural[name] for name in _WHOLE)
+    names = [name for name in natural if name not in (*_WHOLE, "detail")]
+    wanted = sum(natural[name] for name in names)
+    share = min(wanted, max(left - natural["detail"], left * 3 // 5))
+    widths = {
+        name: max(1, natural[name] * share // max(wanted, 1)) if name in names else natural[name] for name in natural
+    }
+    widths["detail"] = max(1, min(natural["detail"], left - sum(widths[name] for name in names)))
+    return widths
 
 
 def _texts(row: Row, zone: ZoneInfo) -> list[str]:

@@ -22,7 +22,7 @@ from agent.searching.reader import Hit, Query, Reader
 from agent.searching.rows import Row, whole_context
 from agent.searching.view import Order, sort_of
 
-PAGE_ROWS = 2_000
+PAGE_ROWS = 5_000
 BOM = b"\xef\xbb\xbf"
 
 # Kinds that waiting does not heal within an export's patience.

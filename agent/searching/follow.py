@@ -15,7 +15,8 @@ from agent.searching.ranges import iso
 from agent.searching.reader import Hit, Query, Reader
 from agent.searching.rows import Row
 
-OVERLAP = timedelta(seconds=60)
+# Longer than a row needs from its stamp to being visible, unless the cluster is very slow; every poll reads it again.
+OVERLAP = timedelta(seconds=20)
 PAGE_ROWS = 1_000
 _SORT = [{"agent.indexed_at": "asc"}, {"id": "asc"}]
 

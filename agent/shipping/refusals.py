@@ -101,6 +101,8 @@ class Refusals:
                 return None
             outcome = refusal
             if outcome.verdict is Verdict.DEFERRED and not self._fails_on_it_alone(again, outcome):
+                # The tries so far say nothing about the document then.
+                self._failed.clear()
                 raise _deferral(outcome)
             rung = next_rung(rung)
         if outcome.kind == "field_limit":

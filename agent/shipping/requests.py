@@ -56,11 +56,13 @@ class Requests:
             if document is None or row[0] != document.id:
                 begun.ids.append(int(row[0] or 0))
                 continue
-            lines = self._lines(document)
-            if begun.parts and begun.size + len(lines) > max_bytes:
+            # Pieces that exist already: joined once for the whole request, not once more for each document.
+            pieces = (self._head(document.partition), document.key.encode(), b'"}}\n', document.body, b"\n")
+            size = sum(map(len, pieces))
+            if begun.parts and begun.size + size > max_bytes:
                 yield begun.closed()
                 begun = _Open()
-            begun.add(row, document, lines)
+            begun.add(row, document, pieces, size)
             document = next(following, None)
         if begun.ids:
             yield begun.closed()
@@ -124,12 +126,12 @@ class _Open:
     parts: list[bytes] = field(default_factory=list)
     size: int = 0
 
-    def add(self, row: Row, document: Document, lines: bytes) -> None:
+    def add(self, row: Row, document: Document, pieces: Sequence[bytes], size: int) -> None:
         self.ids.append(document.id)
         self.rows.append(row)
         self.documents.append(document)
-        self.parts.append(lines)
-        self.size += len(lines)
+        self.parts += pieces
+        self.size += size
 
     def closed(self) -> Request:
         return Request(self.ids, self.rows, self.documents, b"".join(self.parts))

@@ -29,6 +29,9 @@ _SIGNS = ("format_version", "watermark", "frontier", "gaps")
 # An idle agent writes this often, so that a reader can tell «nothing happened» from «nobody is there».
 HEARTBEAT_SECONDS = 10.0
 
+# While catching up, steps follow each other many times a second; each write waits for the cluster's disk.
+HELD_SECONDS = 1.0
+
 
 class Checkpoint:
     """Progress in the state document: read once, written after everything it speaks of.
@@ -46,6 +49,9 @@ class Checkpoint:
         self._published = published
         self._clock = clock
         self._written_at = float("-inf")
+        self._held_indexed = 0
+        self._held_last: Row | None = None
+        self._is_held = False
         self.progress = Progress()
 
     def open(self) -> None:
@@ -53,6 +59,7 @@ class Checkpoint:
         stored = self._document.members
         is_there = any(name in stored for name in _SIGNS)
         self.progress = decoded(stored, where=self._document.where) if is_there else Progress()
+        self._is_held, self._held_last = False, None
 
     def refresh(self) -> bool:
         """Adopt what somebody else has written since; say whether anybody had."""
@@ -61,23 +68,33 @@ class Checkpoint:
         self.open()
         return True
 
-    def save(self, progress: Progress, indexed: int, last: Row | None) -> None:
-        """Write progress and totals when they changed, or when the heartbeat is due."""
+    def save(self, progress: Progress, indexed: int, last: Row | None, *, at_once: bool = True) -> None:
+        """Write progress and totals when they changed, or when the heartbeat is due; hold them back if they may wait.
+
+        What is held is written by the next `save` or `beat` after HELD_SECONDS, or with whatever is saved at once.
+        """
+        if not at_once and 0 <= self._clock() - self._written_at < HELD_SECONDS:
+            self._is_held = self._is_held or bool(indexed) or progress != self.progress
+            self.progress, self._held_indexed = progress, self._held_indexed + indexed
+            self._held_last = last or self._held_last
+            return
+        indexed, last = indexed + self._held_indexed, last or self._held_last
         stored, published = self._document.members, self._published()
         told = all(stored.get(name) == published.get(name) for name in ("state", "reason"))
         due = self._clock() - self._written_at >= HEARTBEAT_SECONDS
-        if progress == self.progress and not indexed and told and not due:
+        if progress == self.progress and not indexed and told and not due and not self._is_held:
             return
         changes = {**encoded(progress), "indexed_total": int(stored.get("indexed_total", 0)) + indexed}
         if last is not None:
             changes["last_row"] = {"id": last[0], "created_at": last[1]}
         self._document.write({**changes, **published})
         self.progress = progress
+        self._is_held, self._held_indexed, self._held_last = False, 0, None
         self._written_at = self._clock()
 
     def beat(self) -> None:
         """Show life: write when the heartbeat is due or the state changed, without new progress."""
-        self.save(self.progress, 0, None)
+        self.save(self.progress, 0, None, at_once=not self._is_held)
 
     def restart(self) -> None:
         """Begin again at id 0 on purpose; every row will be shipped again onto its own document."""

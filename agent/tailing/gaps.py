@@ -25,10 +25,6 @@ from dataclasses import dataclass, replace
 
 Range = tuple[int, int]
 
-# Stands among the living of a gap whose re-read was broken off: never listed, it has gone at the next sample, and a
-# gap of whom one has gone is read again.
-_READER = "the re-read itself"
-
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
@@ -126,17 +122,6 @@ def sampled(progress: Progress, alive_now: frozenset[str]) -> tuple[Progress, tu
     return replace(progress, gaps=tuple(gaps)), tuple(to_read)
 
 
-def half_read(progress: Progress, row_id: int) -> Progress:
-    """Have gaps that reach an id or lie above it re-read at the next sample, because this re-read ended below it."""
-    gaps = tuple(
-        gap
-        if gap.last < row_id or gap.sighting.alive is None
-        else Gap(gap.first, gap.last, Sighting(gap.sighting.seen_at, gap.sighting.alive | {_READER}))
-        for gap in progress.gaps
-    )
-    return replace(progress, gaps=gaps)
-
-
 def filled(progress: Progress, ids: Iterable[int]) -> Progress:
     """Close gaps, and shorten the watch list, by rows that have arrived in them; other ids change nothing."""
     arrived = sorted(set(ids))
@@ -155,13 +140,17 @@ def filled(progress: Progress, ids: Iterable[int]) -> Progress:
     return replace(progress, gaps=tuple(gaps), watch=tuple(watch))
 
 
-def skipped(progress: Progress, reread: Iterable[Gap]) -> tuple[Progress, tuple[Range, ...]]:
+def skipped(progress: Progress, reread: Iterable[Gap], read_to: int) -> tuple[Progress, tuple[Range, ...]]:
     """Skip what is still open of re-read gaps whose every sampled transaction has gone; return the dead ranges.
 
-    Call it only after `sampled` named these gaps, a fresh read of them followed, and `filled` took in what that
-    read found.
+    Call it only after `sampled` named these gaps, a fresh read of them up to `read_to` followed, and `filled` took
+    in what that read found.
     """
-    dead_spans = sorted((gap.first, gap.last) for gap in reread if gap.sighting.alive == frozenset())
+    dead_spans = sorted(
+        (gap.first, min(gap.last, read_to))
+        for gap in reread
+        if gap.first <= read_to and gap.sighting.alive == frozenset()
+    )
     if not dead_spans:
         return progress, ()
     starts = [first for first, _ in dead_spans]

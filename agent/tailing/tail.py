@@ -7,7 +7,9 @@
 The order of effects is what survives a crash: documents are in the index, dead letters are kept and skips are
 journaled before the checkpoint says so; whatever is repeated after a crash writes the same documents again.
 Reading runs ahead of acknowledgement in memory only: the progress that is saved covers the contiguous prefix of
-acknowledged requests, so the rows read again after a kill are at most those in flight.
+acknowledged requests, so the rows read again after a kill are those in flight and, while catching up, those of the
+last second: a checkpoint waits for the cluster's disk, and one for each of many full batches would cost as much as
+the rows.
 """
 
 from __future__ import annotations
@@ -15,111 +17,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from agent.backoff import BatchSize
 from agent.errors import TemporaryError
 from agent.row import Row
 from agent.tailing.evidence import Evidence
 from agent.tailing.gaps import (
+    Gap,
     Progress,
     Range,
     advanced,
     filled,
     graced,
-    half_read,
     merged,
     sampled,
     skipped,
     unsampled,
     unwatched,
 )
+from agent.tailing.seams import Acknowledged, Checkpoint, Pipeline, Rows
 
 WATCH_EVERY_SECONDS = 10.0
 SHRINKING_KINDS = frozenset({"throttled", "too_large", "timeout"})
-
-
-class Batch(Protocol):
-    """Rows in id order; `is_complete` says that nothing matching was left unread when the read was made."""
-
-    @property
-    def rows(self) -> list[Row]:
-        """Return the rows."""
-        ...
-
-    @property
-    def is_complete(self) -> bool:
-        """Say whether the read ended at the end of what matched rather than at a limit."""
-        ...
-
-
-class Rows(Protocol):
-    """Read rows; every call sees a fresh snapshot, and raises TemporaryError when the server is away."""
-
-    def after(self, row_id: int, limit: int, max_bytes: int) -> Batch:
-        """Return rows with a higher id, ascending."""
-        ...
-
-    def in_ranges(self, ranges: Sequence[Range], limit: int, max_bytes: int) -> Batch:
-        """Return rows with ids in the ranges (ascending, disjoint), ascending."""
-        ...
-
-
-class Acknowledged(Protocol):
-    """What became of a contiguous run of submitted rows: each is indexed, dead-lettered or refused as expired."""
-
-    @property
-    def ids(self) -> Sequence[int]:
-        """Return the ids of the rows, ascending."""
-        ...
-
-    @property
-    def counts(self) -> Counter[str]:
-        """Return how many were indexed, dead_letters, overflowed:<reason>, redacted:<rule>, refused; and halvings."""
-        ...
-
-    @property
-    def events(self) -> Counter[tuple[Any, ...]]:
-        """Return how many rows there were of each (module_slug, severity, source)."""
-        ...
-
-    @property
-    def last(self) -> Row | None:
-        """Return the last row that was sent, if any was."""
-        ...
-
-
-class Pipeline(Protocol):
-    """Ship rows with a bounded number of requests in flight; the outcomes come back in the order of submission."""
-
-    def submit(self, rows: Sequence[Row], max_bytes: int) -> None:
-        """Start to ship rows; raises TemporaryError when the cluster cannot take them now."""
-        ...
-
-    def acknowledged(self, *, drain: bool) -> Sequence[Acknowledged]:
-        """Return the contiguous prefix taken by now; with `drain`, wait for all. Raises TemporaryError."""
-        ...
-
-    def abandon(self) -> None:
-        """Wait out what is in flight and forget it; it will be submitted again."""
-        ...
-
-
-class Checkpoint(Protocol):
-    """Durable progress, and the right to write it."""
-
-    @property
-    def progress(self) -> Progress:
-        """Return the progress as last saved or adopted."""
-        ...
-
-    def refresh(self) -> bool:
-        """Adopt what another writer saved since; say whether there was any. Raises Fenced when the lease is lost."""
-        ...
-
-    def save(self, progress: Progress, indexed: int, last: Row | None) -> None:
-        """Make progress durable, with the last row it covers. Raises TemporaryError, also when fenced off."""
-        ...
 
 
 @dataclass(slots=True)
@@ -129,6 +49,8 @@ class Taken:
     counts: Counter[str] = field(default_factory=Counter)
     events: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     last: Row | None = None
+    saved: int = 0
+    """How many of the indexed ones a checkpoint has counted already."""
 
     def add(self, acknowledged: Acknowledged) -> None:
         """Add one acknowledged run of rows."""
@@ -169,6 +91,7 @@ class Tail:
         watch_seconds: float,
         max_ranges: int,
         clock: Callable[[], float],
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._rows = rows
         self._pipeline = pipeline
@@ -180,6 +103,7 @@ class Tail:
         self._watch_seconds = watch_seconds
         self._max_ranges = max_ranges
         self._clock = clock
+        self._stopping = stopping
         self._read_to: int | None = None
         self._watch_due = 0.0
         self._is_proving = False
@@ -232,10 +156,12 @@ class Tail:
         progress = self._take_acknowledged(progress, taken, drain=batch.is_complete or careful)
         opened = max(0, len(progress.gaps) - before)
         visit = self._revisit(progress, taken) if progress.gaps or progress.watch else _Visit(progress)
-        self._save(visit.progress, taken)
+        # What was journaled is checkpointed at once, or it would be journaled again after a kill.
+        waits = not batch.is_complete and not visit.skipped and not visit.unproven
+        self._save(visit.progress, taken, at_once=not waits)
         return Step(
             rows_read=len(batch.rows),
-            caught_up=batch.is_complete and visit.is_complete,
+            caught_up=batch.is_complete,
             taken=taken,
             opened=opened,
             closed=visit.closed,
@@ -258,28 +184,18 @@ class Tail:
         if changed:
             # Transactions known to live a moment ago get the whole grace from here on.
             progress = unsampled(progress, self._clock() if alive is None else None)
-        if alive is None:
-            return self._revisit_by_grace(progress, taken, changed)
-        progress, to_read = sampled(progress, alive)
-        progress, closed, unread_from = self._reread(progress, [(gap.first, gap.last) for gap in to_read], taken)
-        if unread_from is not None:
-            progress = half_read(progress, unread_from)
-            to_read = tuple(gap for gap in to_read if gap.last < unread_from)
-        progress, dead = skipped(progress, to_read)
-        if dead:
-            # Journaled before the checkpoint forgets the gap: after a crash in between it is found dead once more.
-            self._journal_skips(dead, self._evidence.rung.name)
-        return _Visit(progress, closed, dead, (), changed, is_complete=unread_from is None)
-
-    def _revisit_by_grace(self, progress: Progress, taken: Taken, changed: bool) -> _Visit:
-        due = [(gap.first, gap.last) for gap in progress.gaps]
-        progress, closed, unread_from = self._reread(progress, due, taken)
-        if unread_from is not None:
-            return _Visit(progress, closed, (), (), changed, is_complete=False)
-        progress, unproven = graced(progress, self._clock(), self._grace_seconds, self._watch_seconds)
-        if unproven:
-            self._journal_skips(unproven, self._evidence.rung.name)
-        return _Visit(progress, closed, (), tuple(unproven), changed)
+        visit = _Visit(progress, evidence_changed=changed)
+        if alive is not None:
+            visit.progress, visit.to_read = sampled(progress, alive)
+            self._reread(visit, taken)
+            return visit
+        visit.to_read = progress.gaps
+        self._reread(visit, taken)
+        visit.progress, left = graced(visit.progress, self._clock(), self._grace_seconds, self._watch_seconds)
+        if left:
+            visit.unproven = tuple(left)
+            self._journal_skips(left, self._evidence.rung.name)
+        return visit
 
     def _watched_due(self, progress: Progress, now: float) -> list[Range]:
         # A range whose time is over is read once more before it is dropped.
@@ -288,48 +204,74 @@ class Tail:
         self._watch_due = now + WATCH_EVERY_SECONDS
         return [(watched.first, watched.last) for watched in progress.watch]
 
-    def _reread(self, progress: Progress, gaps: list[Range], taken: Taken) -> tuple[Progress, int, int | None]:
-        """Ship rows that have appeared in gaps, and in watched ranges when those are due: one batch of them.
+    def _reread(self, visit: _Visit, taken: Taken) -> None:
+        """Ship the rows that have appeared in gaps, and in watched ranges when those are due, batch by batch.
 
-        Return how many there were, and the id from which on there may be more: a transaction can commit a million
-        rows into a gap, and a step must end within a batch, checkpointed.
+        A transaction can commit a million rows into a gap: each batch is checkpointed as it is taken, and what is
+        proven dead is skipped as far as the read has come, so that neither a kill nor memory costs more than a batch.
         """
         now = self._clock()
-        ranges = _disjoint(gaps + self._watched_due(progress, now))
-        if not ranges:
-            return progress, 0, None
-        batch = self._rows.in_ranges(ranges, self._size.rows, self._size.bytes)
-        if batch.rows:
-            self._pipeline.submit(batch.rows, self._size.bytes)
-            for acknowledged in self._pipeline.acknowledged(drain=True):
-                later = [row_id for row_id in acknowledged.ids if row_id > progress.frontier]
-                progress = advanced(progress, later, self._clock())
-                progress = filled(progress, acknowledged.ids)
-                taken.add(acknowledged)
-        if batch.is_complete:
-            return unwatched(progress, now), len(batch.rows), None
-        self._watch_due = now
-        return progress, len(batch.rows), _row_id(batch.rows[-1]) + 1 if batch.rows else ranges[0][0]
+        left = _disjoint([(gap.first, gap.last) for gap in visit.to_read] + self._watched_due(visit.progress, now))
+        while left:
+            batch = self._rows.in_ranges(left, self._size.rows, self._size.bytes)
+            if batch.rows:
+                self._pipeline.submit(batch.rows, self._size.bytes)
+                self._close(visit, taken)
+                visit.closed += len(batch.rows)
+            read_to = left[-1][1] if batch.is_complete else _row_id(batch.rows[-1])
+            self._skip(visit, read_to)
+            left = _above(left, read_to)
+            if left and self._stopping():
+                return
+            if left:
+                visit.progress = merged(visit.progress, self._max_ranges)
+                self._save(visit.progress, taken)
+        visit.progress = unwatched(visit.progress, now)
 
-    def _save(self, progress: Progress, taken: Taken) -> None:
+    def _close(self, visit: _Visit, taken: Taken) -> None:
+        """Take in all that is in flight: rows of gaps, and before them rows above the frontier."""
+        for acknowledged in self._pipeline.acknowledged(drain=True):
+            later = [row_id for row_id in acknowledged.ids if row_id > visit.progress.frontier]
+            visit.progress = filled(advanced(visit.progress, later, self._clock()), acknowledged.ids)
+            taken.add(acknowledged)
+
+    def _skip(self, visit: _Visit, read_to: int) -> None:
+        """Skip what is proven dead of the gaps read so far."""
+        visit.progress, dead = skipped(visit.progress, visit.to_read, read_to)
+        if dead:
+            # Journaled before the checkpoint forgets the gap: after a crash in between it is found dead once more.
+            self._journal_skips(dead, self._evidence.rung.name)
+            visit.skipped += dead
+
+    def _save(self, progress: Progress, taken: Taken, *, at_once: bool = True) -> None:
         # Last of all effects: a crash before this line only repeats work.
-        self._checkpoint.save(merged(progress, self._max_ranges), taken.counts["indexed"], taken.last)
+        indexed = taken.counts["indexed"]
+        progress = merged(progress, self._max_ranges)
+        self._checkpoint.save(progress, indexed - taken.saved, taken.last, at_once=at_once)
+        taken.saved = indexed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Visit:
+    """What one look at the gaps has found so far."""
+
     progress: Progress
+    to_read: tuple[Gap, ...] = ()
     closed: int = 0
     skipped: tuple[Range, ...] = ()
     unproven: tuple[Range, ...] = ()
     evidence_changed: bool = False
-    is_complete: bool = True
 
 
 def _row_id(row: Row) -> int:
     row_id = row[0]
     assert isinstance(row_id, int)  # noqa: S101  the shape puts the primary key first; this narrows the type
     return row_id
+
+
+def _above(ranges: list[Range], row_id: int) -> list[Range]:
+    """Return what lies above an id."""
+    return [(max(first, row_id + 1), last) for first, last in ranges if last > row_id]
 
 
 def _disjoint(ranges: list[Range]) -> list[Range]:

@@ -34,7 +34,7 @@ class FakeCluster:
 
     Effects: `bulk`, `bulk answered`, `state read`, `state write`, `state written`, `dead letters`,
     `dead letters kept`, `journal`, `journaled`, `ensure`, `put mapping`.
-    `judge(key, document)` may return an Outcome for an item instead of taking it.
+    `judge(key, document)` may return an Outcome for an item instead of taking it; a delete has an empty document.
     """
 
     fault: Callable[[str], None] = no_fault
@@ -69,15 +69,24 @@ class FakeBulk:
         self._cluster.fault("bulk")
         lines = body.split(b"\n")
         assert lines.pop() == b"", "a bulk body ends in a newline"
-        assert len(lines) == 2 * count, f"{len(lines)} lines for {count} actions"
-        self._cluster.requests.append(count)
         found: dict[int, Outcome] = {}
-        for position in range(count):
-            outcome = self._take(orjson.loads(lines[2 * position]), orjson.loads(lines[2 * position + 1]))
+        following = iter(lines)
+        for position, line in enumerate(following):
+            action = orjson.loads(line)
+            outcome = self._delete(action) if "delete" in action else self._take(action, orjson.loads(next(following)))
             if outcome is not None:
                 found[position] = outcome
+        assert position + 1 == count, f"{position + 1} actions, not {count}"
+        self._cluster.requests.append(count)
         self._cluster.fault("bulk answered")
         return found
+
+    def _delete(self, action: dict[str, Any]) -> Outcome | None:
+        target = action["delete"]
+        outcome = self._cluster.judge(target["_id"], {})
+        if outcome is None:
+            self._cluster.partitions[target["_index"]].pop(target["_id"], None)
+        return outcome
 
     def _take(self, action: dict[str, Any], document: dict[str, Any]) -> Outcome | None:
         ((verb, target),) = action.items()

@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from agent.cli.app import Application
 from agent.cli.line import Line
+from agent.errors import TemporaryError
 from agent.shipping.shipper import Shipped
 from demo.table import TABLE
 from tests.world import World
@@ -24,6 +26,7 @@ from tests.world import World
 AT = "2026-11-23 21:04:05"
 NOVEMBER = "2026.11"
 Query = dict[str, Any]
+Answer = TypeVar("Answer")
 STEP_BYTES = 5_000_000
 LONGEST_WORD = 255
 """Characters after which the standard analyzer begins a new word."""
@@ -64,7 +67,7 @@ class Agent:
     def ship(self) -> Shipped:
         """Ship every new row in one step; no row is left out and none is tried twice."""
         rows = self.app.rows.after(self.frontier, 200_000).rows
-        shipped = self.shipper.ship(rows, STEP_BYTES)
+        shipped = patiently(lambda: self.shipper.ship(rows, STEP_BYTES))
         assert shipped.ids == [row[0] for row in rows]
         self.frontier = shipped.ids[-1] if shipped.ids else self.frontier
         return shipped
@@ -87,11 +90,14 @@ class Agent:
                 filtered = {"bool": {"filter": [{"term": {"id": row_id}}, query]}}
                 lines += [b"{}", orjson.dumps({"query": filtered, "size": 0})]
             body = b"\n".join(lines) + b"\n"
-            answer = self.app.cluster.call("POST", f"/{self.app.names.read}/_msearch", body=body)
+            answer = self._searched(body)
             for part in answer["responses"]:
                 assert "hits" in part, part
                 found.append(part["hits"]["total"]["value"] == 1)
         return found
+
+    def _searched(self, body: bytes) -> Any:
+        return patiently(lambda: self.app.cluster.call("POST", f"/{self.app.names.read}/_msearch", body=body))
 
     def ids(self, query: Query, partition: str = "") -> set[int]:
         """Return the ids of every row a query finds, in one partition or in all."""
@@ -104,8 +110,20 @@ class Agent:
 
     def leaves(self, partition: str = NOVEMBER) -> set[str]:
         """Return the paths the node maps as leaves of `context`."""
-        mapping = self.app.partitions.mapping(partition) or {}
+        mapping = patiently(lambda: self.app.partitions.mapping(partition)) or {}
         return set(_leaves_of(mapping["context"].get("properties", {}), ""))
+
+
+def patiently(ask: Callable[[], Answer]) -> Answer:
+    """Ask again while a small node has no memory for the moment, as every step of the agent does."""
+    for _ in range(60):
+        try:
+            return ask()
+        except TemporaryError as failure:
+            if failure.kind != "overloaded":
+                raise
+            time.sleep(0.5)
+    return ask()
 
 
 def _leaves_of(properties: dict[str, Any], above: str) -> Iterator[str]:

@@ -56,7 +56,10 @@ class Planter:
             if row_id in moved:
                 lines.append({"delete": {"_index": hit["_index"], "_id": hit["_id"]}})
         for row_id in copied:
-            lines += [{"index": {"_index": found[row_id]["_index"], "_id": f"by-hand-{row_id}"}}, found[row_id]["_source"]]
+            lines += [
+                {"index": {"_index": found[row_id]["_index"], "_id": f"by-hand-{row_id}"}},
+                found[row_id]["_source"],
+            ]
         for row_id in altered:
             lines += self._altered(found[row_id], random)
         for row_id in unsummed:
@@ -83,7 +86,9 @@ class Planter:
             lambda: source.update(detail="forged"),
             lambda: source.update(client_id=999_999_999),
             lambda: source.update(context={**(source.get("context") or {}), "forged": True}),
-            lambda: source.update(created_at=source["created_at"][:17] + ("31" if "30." in source["created_at"] else "30") + ".000Z"),
+            lambda: source.update(
+                created_at=source["created_at"][:17] + ("31" if "30." in source["created_at"] else "30") + ".000Z"
+            ),
         ]
         random.choice(changes)()
         return [{"index": self._address(hit)}, source]

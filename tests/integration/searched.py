@@ -20,7 +20,9 @@ from tests.world import Database, World
 
 TABLE = "mod_impulsecore_audit_log"
 NOTHING_ASKED: dict[str, Any] = {
-    **dict.fromkeys(("module", "action", "severity", "source", "service", "admin", "client", "ip", "context", "text"), ()),
+    **dict.fromkeys(
+        ("module", "action", "severity", "source", "service", "admin", "client", "ip", "context", "text"), ()
+    ),
     **dict.fromkeys(("last", "since", "until")),
     "column_only": False,
     "tz": "UTC",

@@ -219,6 +219,7 @@ def test_an_index_that_bears_an_aliases_name_is_found(world: World) -> None:
     [
         ({"source.table": "mod_impulsecore_audit_logs"}, "table", f"did you mean {TABLE}"),
         ({"source.url": "mysql+pymysql://u:p@127.0.0.1:1/whmcs"}, "mysql", "source.url"),
+        ({"source.password_file": "nowhere"}, "source.password_file", "check the path"),
         ({"opensearch.hosts": ["http://127.0.0.1:1"]}, "opensearch", "opensearch.hosts"),
     ],
 )

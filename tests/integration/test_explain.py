@@ -99,7 +99,9 @@ def test_what_retention_deleted_is_expired_or_archived_and_no_drift(world: World
     world.write()
     world.database.fill(300, days=100)
     sync(world)
-    held = world.database.execute(f"SELECT MIN(id) FROM {TABLE} WHERE created_at > UTC_TIMESTAMP() - INTERVAL 59 DAY")[0][0]
+    held = world.database.execute(f"SELECT MIN(id) FROM {TABLE} WHERE created_at > UTC_TIMESTAMP() - INTERVAL 59 DAY")[
+        0
+    ][0]
     # A row that stays behind: what is missing around it was not purged by age.
     world.retention["holds"] = [{"name": "h", "match": {"client_id": 77}, "reason": "test"}]
     world.write()

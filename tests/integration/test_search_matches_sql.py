@@ -85,7 +85,13 @@ def _fill(count: int) -> Any:
 
 
 def _every_choice(shipped: Searched) -> list[Choice]:
-    return [*_column_choices(), *_id_choices(shipped), *_address_choices(shipped), *_context_choices(), *_text_choices()]
+    return [
+        *_column_choices(),
+        *_id_choices(shipped),
+        *_address_choices(shipped),
+        *_context_choices(),
+        *_text_choices(),
+    ]
 
 
 def _column_choices() -> list[Choice]:
@@ -115,7 +121,10 @@ def _id_choices(shipped: Searched) -> list[Choice]:
     in_column = execute("SELECT service_id, client_id FROM mod_impulsecore_audit_log WHERE service_id > 0 LIMIT 3")
     choices: list[Choice] = []
     for service, client in in_column:
-        choices += [("service", (str(service),), _held("service_id", service)), ("client", (str(client),), _held("client_id", client))]
+        choices += [
+            ("service", (str(service),), _held("service_id", service)),
+            ("client", (str(client),), _held("client_id", client)),
+        ]
     several = [str(service) for service, _ in in_column]
     where = " OR ".join(_held("service_id", service) for service in several)
     return [*choices, ("service", (",".join(several),), where)]
@@ -149,8 +158,8 @@ def _context_choices() -> list[Choice]:
     number = f"CAST({value('duration_ms')} AS DOUBLE)"
     seconds = f"CAST({value('seconds')} AS DOUBLE)"
     cve = "JSON_CONTAINS(JSON_EXTRACT(json, '$.cve_id'), '\"CVE-2025-1{0:03}\"')"
-    some = " OR ".join(cve.format(each) for each in range(0, 60))
-    named = ",".join(f"CVE-2025-1{each:03}" for each in range(0, 60))
+    some = " OR ".join(cve.format(each) for each in range(60))
+    named = ",".join(f"CVE-2025-1{each:03}" for each in range(60))
     return [
         ("context", ("server_id=7",), f"{value('server_id')} = '7'"),
         ("context", ("server_id=7,11,12",), f"{value('server_id')} IN ('7', '11', '12')"),

@@ -33,7 +33,7 @@ def test_setup_twice_changes_nothing_and_puts_removed_aliases_back(world: World)
     world.database.fill(10, days=20)
     first = world.run("setup", "--json")
     assert world.run("sync").code == 0
-    index = sorted(world.request("GET", f"/{world.index}-*/_alias"))[0]
+    index = min(world.request("GET", f"/{world.index}-*/_alias"))
     world.request("POST", "/_aliases", {"actions": [{"remove": {"index": index, "alias": world.index}}]})
     second = world.run("setup", "--json")
     third = world.run("setup", "--json")
@@ -118,7 +118,7 @@ def test_half_of_an_account_or_a_bad_url_is_a_usage_error(world: World) -> None:
 
 def failures(count: int) -> list[AuditRow]:
     at = datetime.now(UTC) - timedelta(minutes=10)
-    return list(burst(count, now=at))
+    return list(burst(count, at=at))
 
 
 def test_alerts_test_says_groups_counts_threshold_and_what_would_fire(world: World) -> None:

@@ -98,7 +98,9 @@ def test_only_the_named_range_is_compared_and_repaired(world: World) -> None:
 
 def test_the_last_days_are_found_without_reading_the_rest(world: World) -> None:
     synced(world, 2000)
-    border = world.database.execute(f"SELECT MIN(id) FROM {TABLE} WHERE created_at >= UTC_TIMESTAMP() - INTERVAL 7 DAY")[0][0]
+    border = world.database.execute(
+        f"SELECT MIN(id) FROM {TABLE} WHERE created_at >= UTC_TIMESTAMP() - INTERVAL 7 DAY"
+    )[0][0]
     lose(world, 1, border, 2000)
     world.write({"verify.window_rows": 100})
 
@@ -128,7 +130,10 @@ def test_a_deleted_index_is_restored_and_other_partitions_are_left_alone(world: 
     indices = sorted(world.request("GET", f"/{world.index}-*"))
     lost, kept = indices[1], [index for index in indices if index != indices[1]]
     held = int(world.request("GET", f"/{lost}/_count")["count"])
-    before = {index: world.request("GET", f"/{index}/_stats/indexing")["_all"]["primaries"]["indexing"]["index_total"] for index in kept}
+    before = {
+        index: world.request("GET", f"/{index}/_stats/indexing")["_all"]["primaries"]["indexing"]["index_total"]
+        for index in kept
+    }
     world.request("DELETE", f"/{lost}")
 
     outcome = world.run("verify", "--repair", "--json")
@@ -136,7 +141,10 @@ def test_a_deleted_index_is_restored_and_other_partitions_are_left_alone(world: 
     assert outcome.code == 0, outcome.stderr
     assert outcome.json["missing"] == outcome.json["repaired"] == held
     assert world.run("verify", "--deep").code == 0
-    after = {index: world.request("GET", f"/{index}/_stats/indexing")["_all"]["primaries"]["indexing"]["index_total"] for index in kept}
+    after = {
+        index: world.request("GET", f"/{index}/_stats/indexing")["_all"]["primaries"]["indexing"]["index_total"]
+        for index in kept
+    }
     assert after == before
 
 
@@ -154,7 +162,9 @@ def test_everything_lost_is_restored(world: World) -> None:
 def test_a_document_on_another_route_says_the_same(world: World) -> None:
     """What lies in context_overflow instead of context is no drift: that depended on what was mapped."""
     synced(world, 200)
-    hits = world.request("POST", f"/{world.index}/_search", {"size": 200, "query": {"exists": {"field": "context.task"}}})
+    hits = world.request(
+        "POST", f"/{world.index}/_search", {"size": 200, "query": {"exists": {"field": "context.task"}}}
+    )
     assert hits["hits"]["hits"], "the demo's rows have tasks"
     lines = []
     for hit in hits["hits"]["hits"]:

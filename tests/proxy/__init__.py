@@ -22,6 +22,7 @@
         proxy.on(BULK, silence())              it isn't done, and nothing is heard for ever
         proxy.on(BULK, slow(0.5)), proxy.on(BULK, reset())
         proxy.on(writes_to("-state"), answer(403))
+        HttpProxy(opensearch_url, tls=context)     speaks TLS to the client, with what the context holds by then
         proxy.requests         [Seen(at, method, path, size, status)] of all, status 0 where none was sent
 
 A fault is a callable `(request, forward) -> Reply | None`: `forward(body=None)` asks the real node (with another body

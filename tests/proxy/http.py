@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -71,16 +72,20 @@ class Installed:
 class HttpProxy:
     """Pass requests to one node, or answer them as the installed faults say."""
 
-    def __init__(self, node_url: str) -> None:
+    def __init__(self, node_url: str, tls: ssl.SSLContext | None = None) -> None:
         self._node = urlsplit(node_url)
         self._faults: list[Installed] = []
         self._lock = threading.Lock()
         self.closed = threading.Event()
         self.requests: list[Seen] = []
         self._server = _Server(("127.0.0.1", 0), type("_Bound", (_Handler,), {"proxy": self}))
+        if tls is not None:
+            # Without a handshake at once: a client that says nothing must not keep the others waiting.
+            listening = self._server.socket
+            self._server.socket = tls.wrap_socket(listening, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
         return self

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -34,6 +35,7 @@ class Stage:
     beats: list[float] = field(default_factory=list)
     tails: list[float] = field(default_factory=list)
     beat_error: Exception | None = None
+    failures: Counter[str] = field(default_factory=Counter)
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -52,10 +54,12 @@ class Stage:
         self.daemon.run()
         return self
 
-    def failed(self, job: str, error: BaseException, failures: int, delay: float) -> None:
-        self.log.append(f"{job} failed {failures}: {error} ({delay:g} s)")
+    def failed(self, job: str, error: BaseException, delay: float) -> None:
+        self.failures[job] += 1
+        self.log.append(f"{job} failed {self.failures[job]}: {error} ({delay:g} s)")
 
     def recovered(self, job: str) -> None:
+        del self.failures[job]
         self.log.append(f"{job} recovered")
 
     def _lead(self) -> bool:

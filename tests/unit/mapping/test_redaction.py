@@ -197,6 +197,22 @@ def test_redacting_twice_changes_nothing() -> None:
         assert counts == {}
 
 
+def test_redacting_a_value_twice_changes_nothing() -> None:
+    redaction = Redaction()
+    counts: dict[str, int] = {}
+    for key in [*KEYS, "license_key"]:
+        for value in (HEX, [HEX], {"x": HEX}, f"IMINIO-{HEX}"):
+            once = redaction.value({"n": 1, "deep": [{key: value}]}, {}, texts=True)
+            assert redaction.value(once, counts, texts=True) == once
+            assert counts == {}
+    for text in TEXTS:
+        once = redaction.value({text: [text, {"x": text}]}, {}, texts=True)
+        assert redaction.value(once, counts, texts=True) == once
+        assert counts == {}
+    for open_mark in (f"[redacted:{HEX}", f"[redacted:token] {HEX}", f"[redacted:a][redacted:{HEX}]"):
+        assert HEX not in str(redaction.value({"token": open_mark}, {}, texts=True))
+
+
 def test_own_keys_and_patterns_add_to_the_built_in_ones() -> None:
     rules = FieldRules(redact_keys=["iban", "stripe_*"], patterns=[("order", r"ORD-\d+")], detectors=["jwt"])
     context = {"IBAN": "DE00", "stripe_customer": "c", "m": "ORD-77 by AKIAABCDEFGHIJKLMNOP", "password": "x"}

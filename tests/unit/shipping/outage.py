@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -170,9 +171,7 @@ class Line:
         self.fault(name)
 
     def _daemon(self) -> Daemon:
-        steps = Steps(
-            lead=lambda: True, tail=self._step, beat=self._beat, drain=lambda: None, release=lambda: None
-        )
+        steps = Steps(lead=lambda: True, tail=self._step, beat=self._beat, drain=lambda: None, release=lambda: None)
         return Daemon(
             steps=steps,
             reporter=self.reporting,
@@ -189,24 +188,23 @@ class Line:
         return step.caught_up
 
     def _beat(self) -> None:
-        try:
+        # As the daemon's own beat: the next step meets the same failure.
+        with suppress(Exception):
             self.checkpoint.beat()
-        except Exception:  # noqa: BLE001, S110  as the daemon's own beat: the next step meets the same
-            pass
 
     def _wait(self, seconds: float) -> bool:
         self.pauses.append(seconds)
         before, self.clock.now = self.clock.now, self.clock.now + seconds
         for every, name, job in self.jobs:
             if self.clock.now // every > before // every:
-                self.daemon._guarded(name, job)  # noqa: SLF001  what `schedule` would call by the time of day
+                self.daemon._guarded(name, job)
         if self.clock.now >= self._end or self._until():
             self.stop.set()
         return True
 
 
 @pytest.fixture
-def make_line(monkeypatch: pytest.MonkeyPatch):  # noqa: ANN201  a fixture's factory
+def make_line(monkeypatch: pytest.MonkeyPatch):
     """Make lines whose reporting lives by their own clock."""
     made: list[Line] = []
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from agent.errors import PermanentError
 from agent.state import StateDocument
-from agent.tailing.checkpoint import FORMAT_VERSION, HEARTBEAT_SECONDS, Checkpoint, decoded, encoded
+from agent.tailing.checkpoint import FORMAT_VERSION, HEARTBEAT_SECONDS, HELD_SECONDS, Checkpoint, decoded, encoded
 from agent.tailing.gaps import Gap, Progress, Sighting, Watched
 from tests.fakes.opensearch import FakeCluster, FakeState
 
@@ -186,6 +186,41 @@ def test_a_changed_reason_is_told_at_once() -> None:
     published["reason"] = "MySQL is away"
     kept.beat()
     assert written(store)["reason"] == "MySQL is away"
+
+
+def test_what_may_wait_is_held_for_a_second_and_then_written_with_its_totals() -> None:
+    store, clock = FakeState(FakeCluster(), "whmcs"), Clock()
+    kept = checkpoint(store, clock)
+    kept.save(Progress(1), 1, None)
+    clock.now += HELD_SECONDS - 0.1
+    kept.save(Progress(5), 4, (5, "2026-11-23 00:00:00"), at_once=False)
+    assert kept.progress == Progress(5)
+    assert written(store)["frontier"] == 1
+    clock.now += 0.1
+    kept.save(Progress(7), 2, None, at_once=False)
+    assert (written(store)["frontier"], written(store)["indexed_total"]) == (7, 7)
+    assert written(store)["last_row"]["id"] == 5
+
+
+def test_what_is_held_is_written_with_whatever_is_saved_at_once() -> None:
+    store, clock = FakeState(FakeCluster(), "whmcs"), Clock()
+    kept = checkpoint(store, clock)
+    kept.save(Progress(1), 1, None)
+    kept.save(Progress(5), 4, None, at_once=False)
+    kept.save(Progress(5), 0, None)
+    assert (written(store)["frontier"], written(store)["indexed_total"]) == (5, 5)
+
+
+def test_a_beat_writes_what_was_held_long_enough() -> None:
+    store, clock = FakeState(FakeCluster(), "whmcs"), Clock()
+    kept = checkpoint(store, clock)
+    kept.save(Progress(1), 1, None)
+    kept.save(Progress(5), 4, None, at_once=False)
+    kept.beat()
+    assert written(store)["frontier"] == 1
+    clock.now += HELD_SECONDS
+    kept.beat()
+    assert written(store)["frontier"] == 5
 
 
 def test_totals_add_up_over_saves_and_restarts() -> None:

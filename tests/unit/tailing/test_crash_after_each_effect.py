@@ -5,6 +5,7 @@ The table's writers do not care for the agent's death: the story goes on where i
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -38,7 +39,7 @@ from tests.fakes.table import FakeProbe, FakeTable
 
 SHAPE = RowShape(("id", "created_at"))
 BATCH_ROWS = 4
-POISON = "shop:6"
+POISON = "shop:8"
 AT = "2026-11-23T22:00:00.000Z"
 
 
@@ -84,7 +85,8 @@ class World:
         )  # fmt: skip
         journal = Journal(FakeJournal(cluster, "shop"), instance="shop")
         self.pipeline = Pipeline(shipper, concurrency=1, clock=lambda: 0.0, took=lambda _seconds: None)
-        self.checkpoint = Checkpoint(state, dict, lambda: 0.0)
+        halves = itertools.count()
+        self.checkpoint = Checkpoint(state, dict, lambda: next(halves) / 2)  # so every other batch's save is held
         self.tail = Tail(
             rows=self.table,
             pipeline=self.pipeline,
@@ -200,7 +202,7 @@ EFFECTS = undisturbed().effects
 def test_the_story_has_every_kind_of_end() -> None:
     world = undisturbed()
     assert EFFECTS > 40
-    assert world.letters() == {6}
+    assert world.letters() == {8}
     assert world.stored().skipped_total == 2
 
 
@@ -214,9 +216,10 @@ def test_a_blow_at_each_effect_converges_with_little_read_again(blow: Callable[[
         world.pipeline.close()
         assert world.struck, f"effect {strike_at} did not happen"
         converged(world)
-        # What one blow makes be written again is what was in flight: a batch being sent, one just read, one of a gap.
+        # What one blow makes be written again is what was in flight (a batch being sent, one just read, one of a gap)
+        # and one batch whose checkpoint was held.
         again = sum(world.cluster.writes.values()) - sum(calm.cluster.writes.values())
-        assert again <= 3 * BATCH_ROWS, f"effect {strike_at}: {again} documents written again"
+        assert again <= 4 * BATCH_ROWS, f"effect {strike_at}: {again} documents written again"
 
 
 def test_two_crashes_in_a_row_at_each_effect_converge() -> None:

@@ -24,6 +24,7 @@ from agent.tailing.gaps import (
 )
 
 T1, T2 = "t1", "t2"
+ALL = 2**62
 
 
 def ranges(progress: Progress) -> list[tuple[int, int]]:
@@ -90,14 +91,14 @@ def test_an_id_is_in_a_gap_from_its_first_to_its_last(row_id: int, *, inside: bo
 def test_a_gap_nobody_may_fill_is_read_once_more_and_then_skipped() -> None:
     progress, to_read = alive(read(2))
     assert [(gap.first, gap.last) for gap in to_read] == [(1, 1)]
-    progress, dead = skipped(progress, to_read)
+    progress, dead = skipped(progress, to_read, ALL)
     assert dead == ((1, 1),)
     assert (progress.watermark, progress.skipped_total) == (2, 1)
 
 
 def test_a_row_found_by_that_last_read_is_not_skipped() -> None:
     progress, to_read = alive(read(3))
-    progress, dead = skipped(filled(progress, [2]), to_read)
+    progress, dead = skipped(filled(progress, [2]), to_read, ALL)
     assert dead == ((1, 1),)
     assert progress.skipped_total == 1
 
@@ -109,16 +110,16 @@ def test_a_gap_waits_for_every_transaction_of_its_first_sample_and_for_no_later_
     assert not to_read
     progress, to_read = alive(progress, T2, "later")
     assert to_read, "the one that ended may have committed into the gap"
-    assert skipped(progress, to_read)[1] == ()
+    assert skipped(progress, to_read, ALL)[1] == ()
     progress, to_read = alive(progress, "later")
-    assert skipped(progress, to_read)[1] == ((1, 1),)
+    assert skipped(progress, to_read, ALL)[1] == ((1, 1),)
 
 
 def test_a_name_that_comes_back_is_not_waited_for_again() -> None:
     progress, _ = alive(read(2), T1, T2)
     progress, _ = alive(progress, T2)
     progress, to_read = alive(progress, T1)
-    assert skipped(progress, to_read)[1] == ((1, 1),)
+    assert skipped(progress, to_read, ALL)[1] == ((1, 1),)
 
 
 def test_a_gap_found_later_has_a_first_sample_of_its_own() -> None:
@@ -128,14 +129,14 @@ def test_a_gap_found_later_has_a_first_sample_of_its_own() -> None:
     assert not to_read
     progress, to_read = alive(progress, T2)
     assert [gap.first for gap in to_read] == [1, 3]
-    progress, dead = skipped(progress, to_read)
+    progress, dead = skipped(progress, to_read, ALL)
     assert dead == ((1, 1),), "T2 may still fill the second gap"
     assert ranges(progress) == [(3, 3)]
 
 
 def test_nothing_is_skipped_that_was_not_read_again() -> None:
     progress, _ = alive(read(2))
-    assert skipped(progress, ())[1] == ()
+    assert skipped(progress, (), ALL)[1] == ()
 
 
 def test_forgotten_samples_are_taken_anew() -> None:
@@ -198,7 +199,7 @@ def test_a_merged_gap_with_an_unsampled_part_is_unsampled() -> None:
 
 def test_a_merged_gap_counts_only_the_dead_when_it_is_skipped() -> None:
     progress, to_read = alive(merged(read(2, 4, 6), 1))
-    progress, dead = skipped(filled(progress, [2, 4]), to_read)
+    progress, dead = skipped(filled(progress, [2, 4]), to_read, ALL)
     assert dead == ((1, 1), (3, 3), (5, 5))
     assert progress.skipped_total == 3
 
@@ -246,4 +247,4 @@ def test_a_million_rolled_back_ids_are_one_range() -> None:
     progress = read(1_000_001)
     assert len(progress.gaps) == 1
     progress, to_read = alive(progress)
-    assert skipped(progress, to_read)[0].skipped_total == 1_000_000
+    assert skipped(progress, to_read, ALL)[0].skipped_total == 1_000_000

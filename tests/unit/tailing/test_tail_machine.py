@@ -72,6 +72,13 @@ class TailAgainstWriters(RuleBasedStateMachine):
     def begin(self) -> None:
         self.table.begin()
 
+    @rule(rows=st.integers(1, 3))
+    def overtake_and_be_read(self, rows: int) -> None:
+        """The heart of the matter: ids are reserved, a later one commits first, and the agent sees it."""
+        self.table.reserve(self.table.begin(), rows)
+        self.table.insert()
+        self.step()
+
     @precondition(lambda self: self.table.open)
     @rule(data=st.data(), rows=st.integers(1, 3))
     def insert_in_open_transaction(self, data: st.DataObject, rows: int) -> None:

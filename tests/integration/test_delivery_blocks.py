@@ -1,0 +1,149 @@
+"""A real node that will not take documents: named in `status`, put on no row, and over by itself once it is lifted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.integration.delivery import AT, RunningAgent
+from tests.world import Database, World
+
+pytestmark = pytest.mark.integration
+ANOTHER_MONTH = "2026-07-15 08:00:00"
+MakeWorld = Callable[..., World]
+
+
+class Node:
+    """The real node as an administrator handles it."""
+
+    def __init__(self, agent: RunningAgent) -> None:
+        self.agent = agent
+        self.world = agent.world
+        self.index = f"{agent.world.index}-2026.11-000001"
+        self.alias = f"{agent.world.index}-2026.11"
+
+    def settings(self, **changes: Any) -> None:
+        self.world.request("PUT", f"/{self.index}/_settings", changes)
+
+    def of_the_cluster(self, **changes: Any) -> None:
+        self.world.request("PUT", "/_cluster/settings", {"persistent": changes})
+
+    def mapping(self, index: str) -> dict[str, Any]:
+        found = self.world.request("GET", f"/{index}/_mapping")
+        return dict(found[index]["mappings"])
+
+
+@pytest.fixture(scope="module")
+def node(mariadb: str, opensearch: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    database = Database(mariadb)
+    database.create_table()
+    world = World(folder=tmp_path_factory.mktemp("blocks"), database=database, opensearch_url=opensearch)
+    with RunningAgent(world) as agent:
+        agent.delivers(agent.insert(20))
+        yield Node(agent)
+    world.remove()
+    database.drop()
+
+
+@contextmanager
+def named(node: Node, word: str, *, at: str = AT) -> Iterator[None]:
+    """Insert rows; expect the word in the state; when the block ends, expect the rows to arrive."""
+    agent = node.agent
+    ids = agent.insert(20, at=at)
+    agent.is_degraded_for(word)
+    shown = node.world.run("status", "--json").json
+    assert shown["state"] == "degraded"
+    assert word in shown["reason"]
+    assert agent.missing(ids) == set(ids)
+    yield
+    agent.delivers(ids)
+    agent.wait(lambda: agent.state()["state"] in ("shipping", "idle"), 30, "the state says so")
+    assert agent.state()["reason"] == ""
+    assert agent.dead_letters() == []
+
+
+@pytest.mark.parametrize(
+    "block", ["index.blocks.read_only", "index.blocks.write", "index.blocks.read_only_allow_delete"]
+)
+def test_a_block_is_waited_out(node: Node, block: str) -> None:
+    node.settings(**{block: True})
+    with named(node, "blocks writing"):
+        node.settings(**{block: None})
+
+
+def test_a_closed_index_is_waited_for(node: Node) -> None:
+    node.world.request("POST", f"/{node.index}/_close")
+    with named(node, "an index is closed"):
+        node.world.request("POST", f"/{node.index}/_open")
+
+
+def test_a_cluster_without_room_for_a_shard_is_waited_for(node: Node) -> None:
+    node.of_the_cluster(**{"cluster.max_shards_per_node": 1})
+    try:
+        with named(node, "no room for another shard", at=ANOTHER_MONTH):
+            node.of_the_cluster(**{"cluster.max_shards_per_node": None})
+    finally:
+        node.of_the_cluster(**{"cluster.max_shards_per_node": None})
+
+
+def test_a_deleted_alias_is_put_back(node: Node) -> None:
+    node.world.request("DELETE", f"/{node.index}/_alias/*")
+    ids = node.agent.insert(20)
+    node.agent.delivers(ids)
+    assert any("a write alias is missing" in line for line in node.agent.lines)
+    assert node.world.request("GET", f"/_alias/{node.alias}")
+    assert node.agent.dead_letters() == []
+
+
+def test_a_deleted_index_is_made_again_from_the_template(node: Node) -> None:
+    before = node.mapping(node.index)
+    node.world.request("DELETE", f"/{node.index}")
+    ids = node.agent.insert(20)
+    node.agent.delivers(ids)
+    after = node.mapping(node.index)
+    assert after["dynamic"] == before["dynamic"] == "strict"
+    assert after["properties"]["context"]["properties"] == before["properties"]["context"]["properties"]
+    assert node.agent.dead_letters() == []
+
+
+def test_a_deleted_template_is_put_back_before_an_index_is_made(node: Node) -> None:
+    prefix = node.world.index_prefix
+    before = node.mapping(node.index)
+    node.world.request("DELETE", f"/_index_template/{prefix}*")
+    node.world.request("DELETE", f"/_component_template/{prefix}*")
+    ids = node.agent.insert(20, at="2026-05-15 08:00:00")
+    node.agent.delivers(ids)
+    made = node.mapping(f"{node.world.index}-2026.05-000001")
+    assert made["dynamic"] == "strict"
+    assert made["properties"].keys() == before["properties"].keys()
+    assert node.world.request("GET", f"/_index_template/{prefix}*")["index_templates"]
+
+
+def test_a_blocked_state_index_stops_the_checkpoint_and_nothing_else(node: Node) -> None:
+    agent = node.agent
+    state = f"{node.world.agent_prefix}-state"
+    found = next(iter(node.world.request("GET", f"/{state}")))
+    node.world.request("PUT", f"/{found}/_settings", {"index.blocks.write": True})
+    ids = agent.insert(20)
+    agent.wait(lambda: agent.missing(ids) == set(), 60, "the documents are there")
+    assert agent.watermark() < max(ids)
+    node.world.request("PUT", f"/{found}/_settings", {"index.blocks.write": None})
+    agent.delivers(ids)
+
+
+def test_sync_says_what_is_in_its_way_and_ends(make_world: MakeWorld, database: Database) -> None:
+    world = make_world(database)
+    database.fill(50, days=1)
+    assert world.run("sync").code == 0
+    world.request("PUT", f"/{world.index}-*/_settings", {"index.blocks.write": True})
+    database.fill(50, seed=2, days=1)
+    failed = world.run("sync")
+    assert failed.code == 1
+    assert "blocks writing" in failed.stderr
+    assert world.run("dead-letters", "list", "--json").json["letters"] == []
+    world.request("PUT", f"/{world.index}-*/_settings", {"index.blocks.write": None})
+    assert world.run("sync").code == 0
+    assert world.count() == 100

@@ -1,0 +1,316 @@
+"""The verbs as a shell meets them: what they print where, with which exit code, and that they tell the truth about it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import resource
+import signal
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from agent.cli import audit_agent
+from agent.cli.app import Application
+from agent.errors import AgentError, ConfigError
+from agent.searching.follow import Follow
+from tests.integration.searched import Searched, row, searched
+from tests.world import Database, World
+
+pytestmark = pytest.mark.integration
+
+EVIL = '=HYPERLINK("http://x")\x1b[2J, Müller 株式会社 🚀\nsecond line'
+ROWS = 2_500
+
+
+@pytest.fixture(scope="module")
+def found(mariadb: str, opensearch: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searched]:
+    def fill(database: Database) -> None:
+        database.fill(ROWS - 2, seed=5)
+        database.insert([row(detail=EVIL, context=json.dumps({"note": EVIL})), row()])
+        database.execute("SET sql_mode = ''")
+        database.execute("UPDATE mod_impulsecore_audit_log SET created_at = '0000-00-00' WHERE id IN (1, 2, 3)")
+
+    with searched(mariadb, opensearch, tmp_path_factory.mktemp("cli"), fill) as shipped:
+        yield shipped
+
+
+def run(found: Searched, *arguments: str) -> str:
+    result = CliRunner().invoke(audit_agent, ["-c", str(found.world.config), *arguments], standalone_mode=False)
+    if result.exception is not None:
+        raise result.exception
+    return result.stdout
+
+
+def test_json_is_one_object_with_rows_total_and_freshness(found: Searched) -> None:
+    answer = found.world.run("search", "--json")
+    assert answer.code == 0
+    assert answer.json.keys() >= {"instance", "total", "freshness", "rows"}
+    assert answer.json["total"] == ROWS
+    assert len(answer.json["rows"]) == 100
+    fresh = answer.json["freshness"]
+    assert fresh.keys() >= {"watermark", "lag_seconds", "heartbeat", "state", "behind", "warning"}
+    assert (fresh["watermark"], fresh["state"], fresh["behind"]) == (ROWS, "stopped", True)
+    assert "warning: the agent is stopped" in answer.stderr
+    times = [each["created_at"] for each in answer.json["rows"]]
+    assert times == sorted(times, reverse=True)
+    columns = "id created_at module_slug source action severity service_id admin_id client_id ip_address detail context"
+    assert all(each.keys() >= set(columns.split()) for each in answer.json["rows"])
+
+
+def test_freshness_follows_the_running_agent(found: Searched) -> None:
+    state = found.app.state
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    before = found.world.request("GET", f"/{found.world.agent_prefix}-state/_doc/{found.world.instance}")["_source"]
+    try:
+        for changes, behind in (
+            ({"state": "shipping", "reason": "", "lag_seconds": 0.5, "heartbeat": now}, False),
+            ({"state": "shipping", "reason": "", "lag_seconds": 600, "heartbeat": now}, True),
+            ({"state": "degraded", "reason": "unreachable", "lag_seconds": 1, "heartbeat": now}, True),
+            ({"state": "shipping", "lag_seconds": 0.5, "heartbeat": "2026-01-01T00:00:00.000Z"}, True),
+        ):
+            state.update(lambda _, changes=changes: changes)
+            answer = json.loads(run(found, "search", "--limit", "1", "--json"))["freshness"]
+            assert (answer["behind"], answer["warning"] is not None) == (behind, behind), changes
+            newest = found.world.documents({"term": {"id": ROWS}})[0]["created_at"]
+            assert answer["watermark_time"] == newest
+    finally:
+        state.update(lambda _: before)
+
+
+def test_sorting_puts_undated_rows_where_sql_puts_null(found: Searched) -> None:
+    sql = "SELECT id FROM mod_impulsecore_audit_log ORDER BY {} LIMIT 3000"
+    orders = {
+        "-created_at": "NULLIF(created_at, 0) DESC, id DESC",
+        "created_at": "NULLIF(created_at, 0), id",
+        "id": "id",
+        "-id": "id DESC",
+    }
+    for order, by in orders.items():
+        expected = [number for (number,) in found.world.database.execute(sql.format(by))]
+        answer = json.loads(run(found, "search", "--sort", order, "--limit", "3000", "--json"))
+        assert [each["id"] for each in answer["rows"]] == expected
+        exported = run(found, "export", "--sort", order, "--format", "ndjson").splitlines()
+        assert [json.loads(line)["id"] for line in exported] == expected
+
+
+def test_the_table_shows_rows_and_freshness_and_obeys_none_of_them(found: Searched) -> None:
+    text = run(found, "search", "--context", "note=*", "--tz", "Asia/Tokyo")
+    assert "2026-11-01 21:00:00" in text
+    assert "1 of 1 rows · watermark 2500" in text
+    assert "\x1b" not in text
+    assert "\\x1b[2J, Müller 株式会社 🚀\\nsecond line" in text
+    assert "a bar:" in run(found, "search", "--limit", "3")
+    assert "no rows" in run(found, "search", "--module", "nobody")
+
+
+def test_show_lays_one_row_out(found: Searched) -> None:
+    ((number,),) = found.world.database.execute(
+        "SELECT id FROM mod_impulsecore_audit_log WHERE context LIKE '%server_id%' AND id > 7 LIMIT 1"
+    )
+    text = run(found, "search", "--show", str(number))
+    assert f"id           {number}" in text
+    assert '\n    "server_id": ' in text
+    assert [each["id"] for each in json.loads(run(found, "search", "--show", f"7,{number}", "--json"))["rows"]] == [
+        7,
+        number,
+    ]
+    with pytest.raises(AgentError, match=r"no such row in the index.*9999"):
+        run(found, "search", "--show", "9999")
+
+
+def test_formats_for_programs_hold_the_same_rows(found: Searched) -> None:
+    asked = ("search", "--severity", "error", "--limit", "50")
+    rows = json.loads(run(found, *asked, "--json"))["rows"]
+    assert [json.loads(line) for line in run(found, *asked, "--format", "ndjson").splitlines()] == rows
+    assert [int(each["id"]) for each in csv.DictReader(run(found, *asked, "--format", "csv").splitlines())] == [
+        each["id"] for each in rows
+    ]
+
+
+def test_actions_lists_every_action_with_its_count(found: Searched) -> None:
+    sql = "SELECT action, COUNT(*) FROM mod_impulsecore_audit_log WHERE severity <> 'info' GROUP BY action"
+    answer = json.loads(run(found, "actions", "--severity", "warn,error", "--json"))
+    assert {each["action"]: each["count"] for each in answer["actions"]} == dict(found.world.database.execute(sql))
+    counts = [each["count"] for each in answer["actions"]]
+    assert counts == sorted(counts, reverse=True)
+    assert answer["total"] == sum(counts)
+
+
+def test_top_groups_as_sql_does_null_included(found: Searched) -> None:
+    sql = """SELECT client_id, source, COUNT(*), DATE_FORMAT(MAX(created_at), '%Y-%m-%dT%H:%i:%s.000Z')
+             FROM mod_impulsecore_audit_log WHERE id > 3 GROUP BY client_id, source"""
+    answer = json.loads(run(found, "top", "--by", "client,source", "--from", "2000", "--limit", "5000", "--json"))
+    groups = {(each["client_id"], each["source"], each["count"], each["last_seen"]) for each in answer["rows"]}
+    assert groups == set(found.world.database.execute(sql))
+    assert answer["groups_total"] == len(groups)
+    first = json.loads(run(found, "top", "--by", "client,source", "--from", "2000", "--limit", "3", "--json"))
+    assert first["rows"] == answer["rows"][:3]
+    assert first["groups_total"] == answer["groups_total"]
+
+
+def test_an_export_to_a_file_is_whole_safe_and_utf_8(found: Searched, tmp_path: Path) -> None:
+    file = tmp_path / "all.csv"
+    file.write_text("an older export")
+    report = json.loads(run(found, "export", "--output", str(file), "--bom", "--json"))
+    assert (report["rows"], report["file"]) == (ROWS, str(file))
+    assert file.read_bytes().startswith(b"\xef\xbb\xbf")
+    with file.open(encoding="utf-8-sig", newline="") as text:
+        rows = list(csv.DictReader(text))
+    assert sorted(int(each["id"]) for each in rows) == list(range(1, ROWS + 1))
+    (evil,) = [each for each in rows if "HYPERLINK" in each["detail"]]
+    assert evil["detail"] == "'" + EVIL.replace("\x1b", "\\x1b")
+    assert json.loads(evil["context"]) == {"note": EVIL}
+    assert [path.name for path in tmp_path.iterdir()] == ["all.csv"]
+
+
+def test_an_export_that_fails_leaves_what_was_there(
+    found: Searched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "all.csv"
+    file.write_text("an older export")
+
+    def fails(self: object, row: object) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agent.searching.export.CsvLines.line", fails)
+    with pytest.raises(click.Abort):
+        run(found, "export", "--output", str(file))
+    assert file.read_text() == "an older export"
+    assert [path.name for path in tmp_path.iterdir()] == ["all.csv"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("search", "--limit", "0"), "--limit must be at least 1: 0"),
+        (("search", "--last", "5x"), "--last is no time range: '5x'"),
+        (("search", "--from", "2026-11-02", "--to", "2026-11-01"), "the range ends before it begins"),
+        (("search", "--context", "regionn=eu"), "did you mean «region»"),
+        (("search", "--context", "region"), "write path=value"),
+        (("search", "--ip", "10.0.0"), "--ip is no address and no network"),
+        (("search", "--service", "x"), "--service is no id: 'x'"),
+        (("search", "--client", "99999999999999999999"), "--client is no id"),
+        (("search", "--module", ""), "--module names nothing"),
+        (("search", "--tz", "Vienna"), "--tz is no time zone: 'Vienna'"),
+        (("search", "--text", "!!"), "--text holds no word"),
+        (("search", "--follow", "--json"), "--follow has no end"),
+        (("search", "--follow", "--to", "now"), "--follow has no end"),
+        (("top", "--by", "modul"), "--by names no field to group by"),
+        (("top", "--limit", "0"), "--limit must be at least 1"),
+        (("export", "--json"), "--json reports about a file"),
+    ],
+)
+def test_a_wrong_option_is_one_clear_line(found: Searched, arguments: tuple[str, ...], told: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        run(found, *arguments)
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_usage_error_exits_with_2_and_a_missing_index_is_one_line(world: World) -> None:
+    assert world.run("search", "--limit", "0").code == 2
+    for verb in ("search", "actions", "top", "export"):
+        outcome = world.run(verb)
+        assert outcome.code == 1
+        assert outcome.stdout == ""
+        assert outcome.stderr.startswith(f"error: there is no index to search: {world.index}")
+        assert outcome.stderr.count("\n") == 1
+    outcome = world.run("search", "--context", "server_id=42")
+    assert "there is no index to search" in outcome.stderr
+
+
+def test_an_export_into_a_folder_that_is_not_there_is_one_line(found: Searched, tmp_path: Path) -> None:
+    with pytest.raises(AgentError, match="the export can't be written"):
+        run(found, "export", "--output", str(tmp_path / "nowhere" / "all.csv"))
+
+
+def test_following_returns_each_new_row_once(world: World) -> None:
+    world.database.fill(50)
+    assert world.run("setup").code == world.run("sync").code == 0
+    world.refresh()
+    _stamp(world, row_id=40, seconds=-3600)
+    app = Application(world.config)
+    query: dict[str, Any] = {"match_all": {}}
+    following = Follow(app.search, query, watermark=50, row_of=lambda source: source)
+    assert list(following.new_rows()) == []
+    _ship(world, row(), row())
+    assert sorted(each["id"] for each in following.new_rows()) == [51, 52]
+    assert list(following.new_rows()) == []
+    _stamp(world, row_id=20, seconds=5)
+    assert list(following.new_rows()) == [], "an old row that is shipped again is not new"
+    late = _document(world, 52) | {"id": 49_000}
+    world.request("PUT", f"/{world.index}-2026.11/_doc/{world.instance}:49000?refresh=true", late)
+    assert [each["id"] for each in following.new_rows()] == [49_000]
+
+
+def test_follow_prints_rows_as_they_come_and_ends_with_ctrl_c(world: World) -> None:
+    world.database.fill(30)
+    assert world.run("setup").code == world.run("sync").code == 0
+    world.refresh()
+    process = world.start("search", "--follow", "--format", "ndjson", "--limit", "2")
+    assert process.stdout is not None
+    assert [json.loads(process.stdout.readline())["id"] for _ in range(2)] == [29, 30]
+    _ship(world, row(detail="seen live"))
+    assert json.loads(process.stdout.readline())["detail"] == "seen live"
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_million_documents_are_exported_with_flat_memory(mariadb: str, opensearch: str, tmp_path: Path) -> None:
+    count = 1_000_000
+    folder = tmp_path / "million"
+    folder.mkdir()
+    with searched(mariadb, opensearch, folder, lambda database: database.fill(count, seed=2)) as shipped:
+        peaks = []
+        for name, options in (("little.ndjson", ("--action", "region.added")), ("all.ndjson", ())):
+            process = shipped.world.start("export", "--format", "ndjson", "-o", str(tmp_path / name), *options)
+            peaks.append(_peak_bytes(process))
+            assert process.returncode == 0, process.stderr.read() if process.stderr else ""
+        seen = bytearray(count + 1)
+        with (tmp_path / "all.ndjson").open("rb") as file:
+            for line in file:
+                seen[json.loads(line)["id"]] += 1
+        assert seen.count(1) == count
+        assert seen[0] == 0
+        assert peaks[1] < peaks[0] + 40 * 1024 * 1024
+
+
+def _peak_bytes(process: Any) -> int:
+    peak = 0
+    page = resource.getpagesize()
+    while process.poll() is None:
+        peak = max(peak, int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * page)
+        time.sleep(0.05)
+    return peak
+
+
+def _ship(world: World, *content: Any) -> None:
+    world.database.insert(content)
+    outcome = world.run("sync")
+    assert outcome.code == 0, outcome.stderr
+    world.refresh()
+
+
+def _document(world: World, row_id: int) -> dict[str, Any]:
+    (document,) = world.documents({"term": {"id": row_id}})
+    return document
+
+
+def _stamp(world: World, *, row_id: int, seconds: float) -> None:
+    """Ship a row again, as far as the index can tell."""
+    document = _document(world, row_id)
+    at = datetime.now(UTC) + timedelta(seconds=seconds)
+    document["agent"]["indexed_at"] = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    partition = document["created_at"][:7].replace("-", ".")
+    world.request("PUT", f"/{world.index}-{partition}/_doc/{world.instance}:{row_id}?refresh=true", document)

@@ -1,0 +1,187 @@
+"""kill -9 at random moments: whatever was in flight, table and index end up the same, and little is read twice."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from pymysql.err import MySQLError
+
+from demo.table import TABLE
+from tests.integration.tailing import INSERT, Watched, rss_kilobytes, until
+from tests.world import Database, World
+
+pytestmark = pytest.mark.integration
+WRITERS = 8
+BATCH_ROWS = 500
+
+
+def write(database: Database, rng: random.Random, transactions: int) -> None:
+    """Write as a busy shop does: some rows at once, some late, some never."""
+    connection = database.connect()
+    connection.autocommit(False)  # noqa: FBT003  the driver's signature
+    with connection.cursor() as cursor:
+        for _ in range(transactions):
+            for _ in range(rng.randint(1, 3)):
+                cursor.execute(INSERT + ", ('m', 'cron', 'a', 'info')" * rng.randint(0, 3))
+                time.sleep(rng.choice((0, 0, 0.01, 0.05)))
+            time.sleep(rng.choice((0, 0, 0, 0.02, 0.3)))
+            if rng.random() < 0.25:
+                connection.rollback()
+            else:
+                connection.commit()
+            if rng.random() < 0.1:
+                time.sleep(0.2)
+    connection.close()
+
+
+def interleave(watched: Watched, seed: int) -> None:
+    """Run eight writers while the agent is killed and started again."""
+    rng = random.Random(seed)
+    database = watched.world.database
+    errors: list[MySQLError] = []
+
+    def work(own: random.Random) -> None:
+        try:
+            write(database, own, transactions=12)
+        except MySQLError as error:
+            errors.append(error)
+
+    writers = [threading.Thread(target=work, args=(random.Random(rng.random()),)) for _ in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    for _ in range(rng.randint(1, 2)):
+        time.sleep(rng.uniform(0, 2.5))
+        watched.kill()
+        watched.start()
+    for writer in writers:
+        writer.join()
+    assert not errors
+    watched.caught_up()
+    assert watched.ids() == watched.table_ids(), f"seed {seed}"
+
+
+def interleavings(world: World, seeds: list[int]) -> None:
+    watched = Watched(world)
+    watched.start()
+    for seed in seeds:
+        print(f"seed {seed}")  # shown when the test fails: `interleavings(world, [seed])` plays it again
+        world.database.execute(f"DELETE FROM {TABLE} WHERE id < (SELECT * FROM (SELECT MAX(id) FROM {TABLE}) AS t)")
+        world.request("POST", f"/{world.index}*/_delete_by_query?refresh=true&conflicts=proceed&allow_no_indices=true",
+                      {"query": {"bool": {"must_not": {"terms": {"id": sorted(watched.table_ids())}}}}})  # fmt: skip
+        interleave(watched, seed)
+
+
+def test_writers_that_interleave_at_random_and_an_agent_that_is_killed_lose_and_double_nothing(world: World) -> None:
+    first = random.SystemRandom().randrange(10**6)
+    interleavings(world, [first + n for n in range(6)])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_three_hundred_interleavings_lose_and_double_nothing(world: World) -> None:
+    first = random.SystemRandom().randrange(10**6)
+    interleavings(world, [first + n for n in range(300)])
+
+
+def catch_up_under_fire(world: World, *, rows: int, kills: int) -> list[int]:
+    """Kill the agent again and again during a catch-up; return how many rows each new one had to read again."""
+    seed = random.SystemRandom().randrange(10**6)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    watched = Watched(world)
+    world.write({"tail.batch_rows": BATCH_ROWS, "tail.bulk_concurrency": 2})
+    again = []
+    world.database.fill(rows // kills, seed=seed)
+    for n in range(kills):
+        watched.start()
+        frontier = watched.progress().frontier
+        until(lambda before=frontier: watched.progress().frontier > before, "it moves", told=watched.state)
+        time.sleep(rng.uniform(0, 0.05))
+        watched.kill()
+        time.sleep(0.1)  # what the node was sent last is taken by then
+        again.append(world.count({"range": {"id": {"gt": watched.progress().frontier}}}))
+        if n + 1 < kills:
+            world.database.fill(rows // kills, seed=seed + n)
+    watched.start()
+    watched.caught_up()
+    assert watched.state()["open_gaps"] == 0
+    assert world.count() == world.database.count() == rows
+    watched.stop()
+    return again
+
+
+def in_flight(kills: list[int]) -> int:
+    """Two requests travel, one more was answered and not yet checkpointed."""
+    assert kills
+    return 3 * BATCH_ROWS
+
+
+@pytest.mark.timeout(600)
+def test_an_agent_killed_again_and_again_during_a_catch_up_converges(world: World) -> None:
+    again = catch_up_under_fire(world, rows=20_000, kills=10)
+    assert max(again) <= in_flight(again)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_an_agent_killed_a_hundred_times_during_a_long_catch_up_converges(world: World) -> None:
+    again = catch_up_under_fire(world, rows=200_000, kills=100)
+    assert max(again) <= in_flight(again)
+
+
+def grown_by(watched: Watched, work: Callable[[], None]) -> int:
+    assert watched.process
+    watched.caught_up()
+    before = rss_kilobytes(watched.process)
+    work()
+    watched.caught_up()
+    return rss_kilobytes(watched.process) - before
+
+
+@pytest.mark.timeout(600)
+def test_a_million_dead_ids_in_steps_of_three_cost_neither_memory_nor_room(world: World) -> None:
+    database, watched = world.database, Watched(world)
+    watched.start()
+    database.fill(5000)
+
+    def leap() -> None:
+        highest = max(watched.table_ids())
+        database.execute(f"ALTER TABLE {TABLE} AUTO_INCREMENT = {highest + 1_000_001}")
+        database.execute("SET SESSION auto_increment_increment = 3")
+        database.fill(20_000)
+        database.execute("SET SESSION auto_increment_increment = 1")
+
+    grown = grown_by(watched, leap)
+    assert grown < 20_000, f"{grown} kB"
+    assert watched.progress().skipped_total >= 1_000_000 + 39_000
+    watched.stop()
+
+
+def test_many_open_gaps_cost_neither_memory_nor_room(world: World) -> None:
+    database, watched = world.database, Watched(world)
+    watched.start()
+    database.fill(3000)
+    watched.caught_up()
+    assert watched.process
+    before = rss_kilobytes(watched.process)
+    connection = database.connect()
+    connection.begin()
+    with connection.cursor() as cursor:
+        cursor.execute(INSERT)
+    database.execute("SET SESSION auto_increment_increment = 3")
+    highest = max(watched.table_ids())
+    database.fill(15_000)
+    until(lambda: watched.progress().frontier >= highest + 40_000, "all is read", told=watched.state)
+    state = world.request("GET", f"/{world.agent_prefix}-state/_doc/{world.instance}")["_source"]
+    assert state["open_gaps"] > 9_000
+    assert len(str(state)) < 64 * 1024
+    grown = rss_kilobytes(watched.process) - before
+    assert grown < 20_000, f"{grown} kB"
+    connection.close()
+    watched.caught_up()
+    assert world.count() == database.count()
+    watched.stop()
