@@ -70,7 +70,7 @@ def export(
 def _write(app: Application, asking: Question, lines: Lines, order: Order, file: IO[bytes]) -> int:
     rows = 0
     for page in exported(app.search, asking.query, order, row_of=asking.row_of, wait=time.sleep):
-        file.write(b"".join(map(lines.line, page)))
+        file.writelines(map(lines.line, page))
         rows += len(page)
     return rows
 

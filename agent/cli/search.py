@@ -45,11 +45,23 @@ _NO_SCREEN = 4_000
 @filter_options
 @click.option("--limit", type=int, default=DEFAULT_LIMIT, show_default=True, help="Rows at most.")
 @click.option(
-    "--sort", "order", type=click.Choice([str(order) for order in Order]), default="-created_at", show_default=True
+    "--sort",
+    "order",
+    type=click.Choice([str(order) for order in Order]),
+    default="-created_at",
+    show_default=True,
+    help="The order of rows; a leading minus means newest or highest first.",
 )
 @click.option("--show", metavar="ID", multiple=True, help="One row in full, its context laid out.")
 @click.option("--follow", is_flag=True, help="Go on with rows as they come in, until Ctrl-C.")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="A table for people; json, ndjson or csv for programs.",
+)
 @json_option
 @click.pass_obj
 def search(

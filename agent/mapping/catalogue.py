@@ -63,6 +63,10 @@ class Catalogue:
         """Count the widenings so far; a partition brought to this version has them all."""
         return len(self._log)
 
+    def paths_since(self, version: int) -> list[Path]:
+        """List the paths that were added or widened after a version, oldest first."""
+        return self._log[version:]
+
     def exceptions(self, partition: str) -> Exceptions | None:
         """Return which paths one partition holds otherwise, or None, as nearly always."""
         found = self._exceptions.get(partition)

@@ -76,6 +76,9 @@ class DocumentBuilder:
         self._extra_tree = catalogue.tree[EXTRA]
         self._safe_length = max_bytes // 4  # no character takes more than four bytes
         self._version = version
+        self._clean = redaction.clean
+        self._clean_names = True
+        self._vetted = 0
         for name in shape.extra:
             catalogue.admit_column(name)
 
@@ -94,7 +97,7 @@ class DocumentBuilder:
         overflow = _NONE
         redactions = None if rung or created_at is None else self._fill(source, row, partition)
         if redactions:
-            agent["redacted"] = sorted(redactions)
+            source["agent"]["redacted"] = sorted(redactions)
         elif redactions is None:
             draft = Draft(self, source, agent, partition, rung)
             draft.fill(row)
@@ -113,36 +116,47 @@ class DocumentBuilder:
         return created_at is not None and self._fill(source, row, partition) == _NONE
 
     def _fill(self, source: dict[str, Any], row: Row, partition: str) -> Mapping[str, int] | None:
-        """Put the context into the source, as nearly always it can be: as it came, or without the values of secret keys.
+        """Put the context into the source: as it came, as nearly always, or without its secrets.
 
-        Return the secrets replaced, by rule; None says that a draft is needed.
+        Return how many secrets were replaced, by rule; None says that a draft is needed.
         """
         raw = source.pop(CONTEXT, None)
-        text = source.get("detail") or ""
-        if self._columns:
-            extra = dict(zip(self._columns, row[self._known :], strict=False))
-            if not fits(self._extra_tree, extra):
-                return None
-            source[EXTRA] = extra
-            text = "\n".join([text, *(item for item in extra.values() if item.__class__ is str)])
-        if len(text) > self._safe_length or self.redaction.suspects(text):
+        if not self._columns_fit(source, row):
             return None
         if raw is None or raw in _NO_CONTEXT:
             return _NONE
-        if len(raw) > self._safe_length or self.redaction.suspects_json(raw):
+        value = None if len(raw) > self._safe_length or self.catalogue.exceptions(partition) else _object(raw)
+        if value is None:
             return None
-        value = _object(raw)
-        if value is None or self.catalogue.exceptions(partition):
-            return None
-        if fits(self._tree, value):
+        if self._names_are_clean() and fits(self._tree, value, self._clean):
             source[CONTEXT] = value
             return _NONE
         counts: dict[str, int] = {}
-        value = self.redaction.value(value, counts, texts=False)
-        if not counts or not fits(self._tree, value):
+        value = self.redaction.value(value, counts, texts=True)
+        if not fits(self._tree, value):
             return None
         source[CONTEXT] = value
         return counts
+
+    def _columns_fit(self, source: dict[str, Any], row: Row) -> bool:
+        """Put the extra columns into the source; say whether all columns but the context can be sent as they are."""
+        detail, clean = source.get("detail"), self._clean
+        if detail and (len(detail) > self._safe_length or (detail not in clean and not clean.vouches(detail))):
+            return False
+        if not self._columns:
+            return True
+        source[EXTRA] = extra = dict(zip(self._columns, row[self._known :], strict=False))
+        longest = max((len(item) for item in extra.values() if item.__class__ is str), default=0)
+        return longest <= self._safe_length and fits(self._extra_tree, extra, clean)
+
+    def _names_are_clean(self) -> bool:
+        """Return whether no name in the catalogue (a server's mapping may hold any) looks like a secret itself."""
+        version = self.catalogue.version
+        if version != self._vetted:
+            self._vetted = version
+            names = {path[-1] for path in self.catalogue.paths_since(0) if path[0] == CONTEXT}
+            self._clean_names = not any(map(self.redaction.suspects, names))
+        return self._clean_names
 
 
 def _object(raw: Any) -> dict[str, Any] | None:

@@ -9,8 +9,10 @@ Redacting twice changes nothing.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
+from agent.mapping.clean_texts import CleanTexts
 from agent.mapping.detectors import DETECTORS, EMAIL, Detector
 from agent.mapping.gate import gate
 from agent.mapping.pairs import SEPARATORS, Pairs
@@ -20,7 +22,6 @@ from agent.mapping.secret_keys import SecretKeys, is_replaced
 Counts: TypeAlias = dict[str, int]
 
 _LICENCE = re.compile(r"[A-Z]{2,10}-")
-_CACHED_NAMES = 10_000
 _ESCAPED = r"\\u00[0-7]"  # an escaped ASCII letter could hide a needle from the gate; writers escape others only
 
 
@@ -39,10 +40,8 @@ class Redaction:
         self._needles = gate({needle for rule in chosen for needle in rule.needles}, _ESCAPED).search
         self._separators = gate((), *SEPARATORS).search
         self._words = gate(self._keys.needles).search
-        self._clean_names: set[str] = set()
-        # A suspect row is asked about twice: on the short way, and again by the draft it is handed to.
-        self._asked: str | None = None
-        self._answer = False
+        self._chosen = [(rule, *_by_case(rule.needles)) for rule in chosen]
+        self.clean = CleanTexts(self.suspects)
 
     def key_rule(self, key: str) -> str | None:
         """Return the rule that makes this key's value a secret, if any."""
@@ -50,7 +49,7 @@ class Redaction:
 
     def suspects(self, text: str) -> bool:
         """Return whether a text can hold a secret at all: the cheap question asked for every row."""
-        return self.suspects_json(text) or ('":' in text and self._words(text) is not None)
+        return self._is_suspect(text) or ('":' in text and self._words(text) is not None)
 
     def suspects_json(self, text: str) -> bool:
         """Return the same of a valid JSON text: its keys are judged apart, so only its strings matter.
@@ -58,9 +57,7 @@ class Redaction:
         A pair inside a string needs a separator there, and few strings have one; the quote before a colon tells
         that the colon is JSON's own.
         """
-        if text is not self._asked:
-            self._asked, self._answer = text, self._is_suspect(text)
-        return self._answer
+        return self._is_suspect(text)
 
     def _is_suspect(self, text: str) -> bool:
         if self._custom or self._needles(text) is not None:
@@ -80,7 +77,7 @@ class Redaction:
         result = {}
         for key, item in value.items():
             rule = self._keys.rule(key)
-            name = self._name(key, counts) if texts else key
+            name = self.text(key, counts) if texts else key
             kind = item.__class__
             if rule is not None and self._keys.is_secret(key, item) and not is_replaced(item):
                 result[name] = self.replaced(rule, item, counts)
@@ -92,15 +89,6 @@ class Redaction:
                 result[name] = item
         return result
 
-    def _name(self, key: str, counts: Counts) -> str:
-        """Return a key without secrets; the few keys there are come back in nearly every row."""
-        if key in self._clean_names:
-            return key
-        name = self.text(key, counts)
-        if name == key and len(self._clean_names) < _CACHED_NAMES:
-            self._clean_names.add(key)
-        return name
-
     def replaced(self, rule: str, item: Any, counts: Counts) -> str:
         """Return what stands for a secret value; a licence key keeps its product's prefix."""
         counts[rule] = counts.get(rule, 0) + 1
@@ -109,15 +97,29 @@ class Redaction:
 
     def text(self, text: str, counts: Counts) -> str:
         """Return a text, decoded or not, without its secrets."""
-        if not self.suspects(text):
+        if text in self.clean or self.clean.vouches(text):
             return text
-        lowered = text.lower()
-        for rule in self._detectors:
-            if any(needle in lowered or needle in text for needle in rule.needles):
-                text = _apply(rule, text, counts)
-        text = self._pairs.redacted(text, counts)
+        found = self._without_known(text, counts)
+        found = self._pairs.redacted(found, counts)
         for rule in self._custom:
-            text = _apply(rule, text, counts)
+            found = _apply(rule, found, counts)
+        if found == text:
+            self.clean.remember(text)
+        return found
+
+    def _without_known(self, text: str, counts: Counts) -> str:
+        """Return a text without what the detectors know; only those whose needles occur are tried."""
+        lowered = text.lower()
+        for rule, any_case, exact in self._chosen:
+            for needle in any_case:
+                if needle in lowered:
+                    text = _apply(rule, text, counts)
+                    break
+            else:
+                for needle in exact:
+                    if needle in text:
+                        text = _apply(rule, text, counts)
+                        break
         return text
 
 
@@ -142,3 +144,10 @@ def _apply(rule: Detector, text: str, counts: Counts) -> str:
     if count:
         counts[rule.name] = counts.get(rule.name, 0) + count
     return text
+
+
+def _by_case(needles: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Part needles in lower case, which are found in any case of letters, from those found as they are written."""
+    return [needle for needle in needles if needle == needle.lower()], [
+        needle for needle in needles if needle != needle.lower()
+    ]

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from fnmatch import translate
 from typing import Any
 
+from agent.mapping.leaf import MARK
+
 # Rule → words; a key is compared in lower case without anything but letters and digits, so `x-Api_Key` is `xapikey`.
 _WORDS: dict[str, tuple[str, ...]] = {
     "password": ("password", "passwd", "passphrase", "passcode", "pwd", "passwort"),
@@ -39,6 +41,8 @@ _EXACT = {
     ),
     **dict.fromkeys(("auth", "bearer", "jwt"), "authorization"),
 }
+_ANY_WORD = re.compile("|".join(word for words in _WORDS.values() for word in words))
+"""Asked first: keys that are data are never seen twice, so no cache helps with them."""
 # A number under `token_count` or `password_expires_in` is about a secret, not one.
 _ABOUT = re.compile(
     r"(?:counts?|used|usage|total|limit|max|min|length|ttl|at|age|days|seconds|expires|expiry|expiresin|version"
@@ -85,7 +89,7 @@ class SecretKeys:
         return not (isinstance(value, int | float) and _ABOUT.search(_NOISE.sub("", key.lower())))
 
     def _find(self, key: str) -> str | None:
-        if is_replaced(key):
+        if MARK in key and is_replaced(key):
             return None
         name = _NOISE.sub("", key.lower())
         for pattern, expression in self._own:
@@ -93,6 +97,8 @@ class SecretKeys:
                 return pattern
         if name in _EXACT:
             return _EXACT[name]
+        if _ANY_WORD.search(name) is None:
+            return None
         return next((rule for rule, words in _WORDS.items() if any(word in name for word in words)), None)
 
 

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from agent.mapping.catalogue import Catalogue, Node
+from agent.mapping.clean_texts import CleanTexts
 from agent.mapping.exceptions import Exceptions, Path
 from agent.mapping.leaf import MARK, NUMBER, SENSITIVE, STRING
 from agent.mapping.numeric import NUMBER_STARTS, is_number
@@ -31,12 +32,19 @@ LIST_DEPTH = 18
 """How many arrays may lie in one another along a path: the server refuses a document with more than 20."""
 
 
-def fits(node: dict[str, Node], value: dict[str, Any]) -> bool:  # noqa: C901, PLR0911, PLR0912 - the hot loop, unrolled
-    """Return whether the value can be sent as it is; False may also mean «look closer»."""
+def fits(  # noqa: C901, PLR0911, PLR0912 - the hot loop, unrolled
+    node: dict[str, Node], value: dict[str, Any], clean: CleanTexts | None = None
+) -> bool:
+    """Return whether the value can be sent as it is; False may also mean «look closer».
+
+    With `clean` its strings must be free of secrets too, and the keys that are not in the catalogue.
+    """
     for key, item in value.items():
         known = node.get(key)
         kind = item.__class__
         if kind is str:
+            if clean is not None and item not in clean and not clean.vouches(item):
+                return False
             if known == _BOTH:
                 continue
             if known == _WITH_STRINGS:
@@ -48,7 +56,7 @@ def fits(node: dict[str, Node], value: dict[str, Any]) -> bool:  # noqa: C901, P
             if known != _BOTH and known != _WITH_NUMBERS:  # noqa: PLR1714 - a tuple costs more
                 return False
         elif kind is dict:
-            if known.__class__ is not dict or not fits(known, item):
+            if known.__class__ is not dict or not fits(known, item, clean):
                 return False
         elif kind is bool:
             if known.__class__ is not int or known & SENSITIVE:
@@ -58,23 +66,27 @@ def fits(node: dict[str, Node], value: dict[str, Any]) -> bool:  # noqa: C901, P
             if (known != _BOTH and known != _WITH_NUMBERS) or not -_EXACT < item < _EXACT:  # noqa: PLR1714
                 return False
         elif kind is list:
-            if not (_list_fits(known, item) if item or known is not None else _is_plain_key(key)):
+            if not (_list_fits(known, item, clean) if item or known is not None else _is_plain_key(key, clean)):
                 return False
-        elif known is None and not _is_plain_key(key):  # a null needs no path, only a key the server takes
+        elif known is None and not _is_plain_key(key, clean):  # a null needs no path, only a key the server takes
             return False
     return True
 
 
-def _is_plain_key(key: str) -> bool:
+def _is_plain_key(key: str, clean: CleanTexts | None) -> bool:
     """Return whether an unknown key can stay with nothing below it; a dotted one may lead through a leaf."""
+    if clean is not None and key not in clean and not clean.vouches(key):
+        return False
     return "." not in key and valid_segments(key) is not None
 
 
-def _list_fits(known: Node | None, items: list[Any]) -> bool:
+def _list_fits(known: Node | None, items: list[Any], clean: CleanTexts | None) -> bool:
     if known.__class__ is dict:
-        return all(item.__class__ is dict and fits(known, item) for item in items)
+        return all(item.__class__ is dict and fits(known, item, clean) for item in items)
     leaf: dict[str, Node] = {"": known} if known is not None else {}
-    return all(item.__class__ is not list and item.__class__ is not dict and fits(leaf, {"": item}) for item in items)
+    return all(
+        item.__class__ is not list and item.__class__ is not dict and fits(leaf, {"": item}, clean) for item in items
+    )
 
 
 def kinds_of(value: Any) -> int:
@@ -149,7 +161,11 @@ class Walk:
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         kept: dict[str, Any] = {}
         over: dict[str, Any] = {}
+        is_known_here = self._exceptions is None and self._arrays == 0
         for key, item in value.items():
+            if is_known_here and key in node and fits(node, {key: item}):
+                kept[key] = item  # one odd entry must not make its neighbours expensive
+                continue
             segments = valid_segments(key)
             if segments is None:
                 self.overflow.place(over, key, self.overflow.spill(item, (*above, key), BAD))

@@ -12,7 +12,7 @@ import hashlib
 from agent.errors import TemporaryError
 from agent.mysql.engine import Database, DedicatedConnection
 
-IDLE_SECONDS = 60
+IDLE_SECONDS = 30  # three beats of the daemon: also how long a session that died in silence keeps everybody out
 _ANSWER_SECONDS = 5  # a server that does not answer such a question that soon holds no lease for us
 _MAX_NAME = 64  # characters MySQL accepts in a lock's name
 

@@ -18,7 +18,7 @@ LONGEST_REASON = 600
 LONGEST_RETRY_AFTER_SECONDS = 3600.0  # a proxy that says «tomorrow» must not put the agent to sleep for a day
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_PERMISSION = re.compile(r"no permissions for \[([^\]]+)\]")
+_PERMISSION = re.compile(r"no permissions for \[((?:[^\[\]]|\[[^\]]*\])+)\]")
 
 # Causes that hide behind a general error type, found in its reason. Only these types and only from the beginning:
 # the reason of a document's own fault quotes the document, which may hold any words.

@@ -14,15 +14,12 @@ from typing import IO
 
 import orjson
 
+from agent import csv_cell
 from agent.errors import PermanentError
 from agent.row import Row, RowShape, Value
 
 CRC = "agent.crc"
 RULE = "agent.rule"
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-# A cell that begins with an apostrophe by itself gets one more, so that reading takes off exactly what writing put on.
-_MARKED = (*_FORMULA, "'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +77,11 @@ class CsvFormat:
 
     def header(self, record: Record) -> bytes:
         """Return the line of column names."""
-        return _csv_line([*record.fields, CRC, RULE])
+        return csv_cell.line([*record.fields, CRC, RULE]).encode()
 
     def line(self, record: Record) -> bytes:
         """Return one line."""
-        return _csv_line([*record.fields.values(), record.crc, record.rule])
+        return csv_cell.line([*record.fields.values(), record.crc, record.rule]).encode()
 
     def records(self, file: IO[bytes]) -> Iterator[Record]:
         """Read rows back; every value but the checksum is text. Raises PermanentError at a damaged one."""
@@ -92,7 +89,7 @@ class CsvFormat:
         for cells in reader:
             try:
                 crc, rule = int(cells.pop(CRC)), cells.pop(RULE)
-                fields: dict[str, Value] = {name: _plain(cell) for name, cell in cells.items()}
+                fields: dict[str, Value] = {name: csv_cell.plain(cell) for name, cell in cells.items()}
                 fields["id"] = int(cells["id"])
             except (ValueError, KeyError, TypeError) as error:
                 raise PermanentError("archived row is damaged", got=repr(error)) from error
@@ -100,20 +97,3 @@ class CsvFormat:
 
 
 FORMATS: dict[str, type[NdjsonFormat | CsvFormat]] = {"ndjson": NdjsonFormat, "csv": CsvFormat}
-
-
-def _csv_line(values: list[Value]) -> bytes:
-    return (",".join(_cell(value) for value in values) + "\r\n").encode()
-
-
-def _cell(value: Value) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, int):
-        return str(value)
-    text = "'" + value if value.startswith(_MARKED) else value
-    return '"' + text.replace('"', '""') + '"'
-
-
-def _plain(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_MARKED) else cell

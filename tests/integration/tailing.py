@@ -17,7 +17,7 @@ from demo.table import TABLE
 from tests.world import Database, World
 
 INSERT = f"INSERT INTO {TABLE} (module_slug, source, action, severity) VALUES ('m', 'cron', 'a', 'info')"
-PATIENCE_SECONDS = 40
+PATIENCE_SECONDS = 60
 
 
 def until(

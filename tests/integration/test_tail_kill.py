@@ -22,7 +22,7 @@ BATCH_ROWS = 500
 def write(database: Database, rng: random.Random, transactions: int) -> None:
     """Write as a busy shop does: some rows at once, some late, some never."""
     connection = database.connect()
-    connection.autocommit(False)  # noqa: FBT003  the driver's signature
+    connection.autocommit(False)
     with connection.cursor() as cursor:
         for _ in range(transactions):
             for _ in range(rng.randint(1, 3)):

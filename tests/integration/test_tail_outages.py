@@ -57,7 +57,7 @@ def recovered(watched: Watched) -> None:
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("manner", ["swallow", "refuse", "reset"])
+@pytest.mark.parametrize("manner", ["swallow", "refuse", pytest.param("reset", marks=pytest.mark.slow)])
 def test_a_database_that_goes_away_is_named_and_comes_back(
     away: tuple[Watched, TcpProxy, TcpProxy], manner: str
 ) -> None:
@@ -73,7 +73,7 @@ def test_a_database_that_goes_away_is_named_and_comes_back(
     recovered(watched)
 
 
-@pytest.mark.parametrize("manner", ["swallow", "refuse", "reset"])
+@pytest.mark.parametrize("manner", ["swallow", "refuse", pytest.param("reset", marks=pytest.mark.slow)])
 def test_a_cluster_that_goes_away_loses_nothing(away: tuple[Watched, TcpProxy, TcpProxy], manner: str) -> None:
     watched, _, cluster = away
     getattr(cluster, manner)()
