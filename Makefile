@@ -40,7 +40,7 @@ bench: $(STAMP) ## what it costs, side by side with what others cost
 	@$(BIN)/python -m benchmarks
 
 audit: $(STAMP) ## known vulnerabilities in dependencies
-	@$(BIN)/python -m pip_audit
+	@$(BIN)/python .ci/audit.py
 
 wheel: $(STAMP) ## build the wheel into dist/
 	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .

@@ -40,13 +40,16 @@ def server(identity: SourceIdentity, where: str, *, deletes: bool) -> Iterator[F
         yield ok("mysql role", "writable")
 
 
-def tls(facts: ServerFacts, where: str) -> Finding:
-    """Judge whether the connection is encrypted; on the same machine nobody is in between."""
-    if facts.tls_cipher:
+def tls(facts: ServerFacts, where: str, *, is_verified: bool) -> Finding:
+    """Judge whether the connection is encrypted and the server is who it says; on one machine nobody is in between."""
+    if facts.tls_cipher and is_verified:
         return ok("mysql TLS", f"encrypted, {facts.tls_cipher}")
-    host = where.removeprefix("mysql://").rpartition("@")[2].rpartition(":")[0].strip("[]")
-    if host in ("localhost", "::1") or host.startswith("127."):
-        return ok("mysql TLS", "not encrypted, on this machine")
+    host = where.removeprefix("mysql://").partition("/")[0].rpartition(":")[0].strip("[]")
+    if host in ("localhost", "::1") or re.fullmatch(r"127(\.\d+){3}", host):
+        return ok("mysql TLS", f"{facts.tls_cipher or 'not encrypted'}, on this machine")
+    if facts.tls_cipher:
+        told = f"encrypted, but nobody checks that {host} is {host}: whoever is in between reads rows and password"
+        return warn("mysql TLS", told, "set source.tls with its ca_file, and leave verify at true")
     return warn("mysql TLS", f"rows and password travel unencrypted to {host}", "set source.tls with its ca_file")
 
 

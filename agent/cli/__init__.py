@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -16,6 +18,7 @@ import click
 from agent import __version__
 from agent.cli.app import Application
 from agent.errors import AgentError, ConfigError
+from agent.observing.line import neutralise
 
 INTERRUPTED = 130
 
@@ -80,26 +83,39 @@ class Verbs(click.Group):
 @click.pass_context
 def audit_agent(context: click.Context, config: Path) -> None:
     """Ship the ImpulseCore audit log into OpenSearch, exactly."""
+    made = context.obj
     context.obj = Application(config)
+    if isinstance(made, list):
+        made.append(context.obj)
 
 
 def main() -> None:
     """Run a verb and leave with its exit code; every error is one line on stderr."""
+    made: list[Application] = []
     try:
-        code = audit_agent.main(standalone_mode=False)
+        code = audit_agent.main(standalone_mode=False, obj=made)
     except click.ClickException as usage:
         usage.show()
         sys.exit(usage.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
-    except ConfigError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
     except AgentError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        _say(str(error), made)
+        sys.exit(2 if isinstance(error, ConfigError) else 1)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except Exception:  # noqa: BLE001  the edge: what nobody expected is told in full, but no secret with it
+        for line in traceback.format_exc().splitlines():
+            _say(line, made, prefix="")
+        sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(text: str, made: list[Application], *, prefix: str = "error: ") -> None:
+    """Print one line on stderr that shows no secret and does nothing to a terminal."""
+    with suppress(AgentError):
+        # Of a configuration that cannot be read no secret is known, and its own messages quote none.
+        text = made[0].mask(text) if made else text
+    click.echo(prefix + neutralise(text), err=True)

@@ -81,6 +81,7 @@ def test(app: Application, *, as_json: bool) -> int:
 def install(app: Application, *, dry_run: bool, as_json: bool) -> int:
     """Install a monitor for each alert and read it back; exit code 1 names what failed."""
     report = monitor_drift(app.cluster, monitors.declared_monitors(app)) if dry_run else monitors.install(app)
+    report = monitors.masked(app, report)
     if as_json:
         print_json(monitors.as_json(report) | {"ok": report.ok})
     for line in [] if as_json else monitors.as_lines("monitor", report):

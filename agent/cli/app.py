@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -27,9 +28,11 @@ from agent.mysql.rows import RowReader
 from agent.mysql.schema import Table, look_up
 from agent.mysql.source_identity import SourceIdentity, identity
 from agent.observing.logging import EventLog, set_up
+from agent.observing.mask import SecretMask
 from agent.opensearch.agent_indices import ensure_agent_indices
 from agent.opensearch.bulk import ClusterBulk
 from agent.opensearch.client import Cluster, open_cluster
+from agent.opensearch.credentials import basic_token
 from agent.opensearch.dead_letters import ClusterDeadLetters
 from agent.opensearch.journal import ClusterJournal
 from agent.opensearch.names import Names
@@ -74,13 +77,25 @@ class Application:
     @cached_property
     def log(self) -> EventLog:
         """Set up the log; secrets of the configuration are masked in every line."""
-        settings = self.configuration.settings
-        secrets = [settings.source.read_password(), settings.opensearch.read_password()]
-        return set_up(
-            format="json" if settings.log.format == "json" else "text",
-            level=settings.log.level,
-            secrets=[secret for secret in secrets if secret],
-        )
+        log = self.configuration.settings.log
+        return set_up(format="json" if log.format == "json" else "text", level=log.level, mask=self.mask)
+
+    @cached_property
+    def mask(self) -> SecretMask:
+        """Know every secret of the configuration, rotated ones too: the last net below messages that carry none."""
+        settings, retention = self.configuration.settings, self.configuration.retention
+        urls = (settings.source.url, *retention.pace.replicas)
+
+        def rotating() -> Iterator[str]:
+            # An unreadable file is told by whoever needs it.
+            with suppress(ConfigError):
+                yield settings.source.read_password() or ""
+            with suppress(ConfigError):
+                password = settings.opensearch.read_password() or ""
+                # What a server or proxy may quote back is the header.
+                yield from (password, basic_token(settings.opensearch.username or "", password))
+
+        return SecretMask([url.password or "" for url in urls], rotating=rotating)
 
     @cached_property
     def database(self) -> Database:

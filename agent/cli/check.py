@@ -21,7 +21,6 @@ from agent.cli.dashboards import Access, dashboards_api, dashboards_options
 from agent.cli.output import json_option, print_json, print_line
 from agent.config import InvalidFile
 from agent.errors import AgentError, ConfigError
-from agent.observing.mask import SecretMask
 
 Section = Callable[[], Iterable[Finding]]
 
@@ -52,7 +51,7 @@ def check(
             print_json({"ok": False, "lines": [finding.as_json() for finding in _problems(error)]})
         raise
     found = []
-    mask = _mask(app)
+    mask = app.mask
     for finding in _examined(sections):
         found.append(finding)
         if not as_json:
@@ -92,17 +91,3 @@ def _problems(error: ConfigError) -> list[Finding]:
     if isinstance(error, InvalidFile):
         return [fail("configuration", str(problem), "correct the file") for problem in error.problems]
     return [failure("configuration", error)]
-
-
-def _mask(app: Application) -> SecretMask:
-    """Return the last net below messages that carry no secret in the first place."""
-    mask = SecretMask()
-    settings = app.configuration.settings
-    for read in (settings.source.read_password, settings.opensearch.read_password):
-        try:
-            secret = read()
-        except ConfigError:
-            continue  # an unreadable file is told by who needs it
-        if secret:
-            mask.add(secret)
-    return mask

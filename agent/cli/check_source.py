@@ -48,7 +48,8 @@ def _server(app: Application, policy: RetentionSettings, facts: ServerFacts) -> 
     where = app.database.where
     deletes = configuration.deletes_rows(policy)
     yield from asked("mysql version", lambda: source.server(app.source_identity, where, deletes=deletes))
-    yield source.tls(facts, where)
+    tls = app.configuration.settings.source.tls
+    yield source.tls(facts, where, is_verified=tls is not None and tls.enabled and tls.verify)
     yield host.clock("mysql", source.server_now(facts), datetime.now(UTC))
     yield source.packets(facts, max_bytes=app.configuration.settings.context.max_bytes)
 

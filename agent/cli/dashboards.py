@@ -17,6 +17,7 @@ from agent.content.install import prepared
 from agent.content.saved_objects import SavedObject
 from agent.content.shipped import dashboards_text
 from agent.errors import ConfigError
+from agent.opensearch.credentials import basic_token
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -78,6 +79,9 @@ def dashboards_api(app: Application, access: Access) -> DashboardsApi:
             f"the {missing} for Dashboards is missing",
             remedy=f"give --dashboards-username, and the password in {PASSWORD_VARIABLE} or --dashboards-password-file",
         )
+    for secret in (password or "", basic_token(username or "", password or "")):
+        # What a server or proxy may quote back.
+        app.mask.add(secret)
     return DashboardsApi(
         access.url or "",
         username=username or "",

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from agent import __version__
 from agent.backoff import BatchSize
 from agent.cli.app import Application, now_text
+from agent.cli.garbage import spare_rows
 from agent.errors import AgentError
 from agent.mysql.evidence import objection, probes
 from agent.mysql.lag import lag_seconds
@@ -46,6 +47,7 @@ class Line:
         self._clock_offset_seconds = 0.0
         self._source_checked_at = float("-inf")
         self._objection: str | None = None
+        self._lost: Range | None = None
         self.published: dict[str, Any] = {}
         self.stopping: Callable[[], bool] = lambda: False
 
@@ -68,6 +70,7 @@ class Line:
     @cached_property
     def pipeline(self) -> Pipeline:
         """Keep several bulk requests in flight."""
+        spare_rows()
         concurrency = self._settings.tail.bulk_concurrency
         return Pipeline(self.shipper, concurrency=concurrency, clock=time.monotonic, took=self._took)
 
@@ -134,7 +137,7 @@ class Line:
         self._app.state.refresh_unclaimed()
         self.checkpoint.open()
         self.suspect_source()
-        lost = self.check_source()
+        lost = self.follow_source()
         self.evidence.choose()
         self._app.state.claim(now_text())
         # What was written between the look and the claim counts.
@@ -145,6 +148,16 @@ class Line:
     def suspect_source(self) -> None:
         """Look at the source's identity again before the next step."""
         self._source_checked_at = float("-inf")
+
+    def follow_source(self) -> tuple[int, int] | None:
+        """Check the source; a range that was purged unread is journaled once, and returned once."""
+        lost = self.check_source()
+        if lost is None or lost == self._lost:
+            return None
+        what = {"first": lost[0], "last": lost[1], "ids": lost[1] - lost[0] + 1}
+        self._app.journal.append(Kind.ROWS_LOST, what, at=now_text(), who=self._app.holder)
+        self._lost = lost
+        return lost
 
     def check_source(self) -> tuple[int, int] | None:
         """Compare the table with the one the checkpoint speaks of, at most every half minute unless suspected."""

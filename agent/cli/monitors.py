@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,6 +38,12 @@ def shift_seconds(app: Application) -> int:
 def install(app: Application) -> Report:
     """Install a monitor for each declared alert and read it back."""
     return install_monitors(app.cluster, declared_monitors(app))
+
+
+def masked(app: Application, found: Report) -> Report:
+    """Return a report whose reasons, which quote servers, hold no secret of the configuration."""
+    failed = tuple(replace(failure, reason=app.mask(failure.reason)) for failure in found.failed)
+    return replace(found, failed=failed)
 
 
 def as_json(found: Report) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import click
 import orjson
 
+from agent.observing.line import neutralise
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
@@ -19,5 +21,5 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def print_line(text: str) -> None:
-    """Print one line for a person."""
-    click.echo(text)
+    """Print one line for a person. Nothing in it acts on the terminal or begins a line of its own."""
+    click.echo(neutralise(text))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent import __version__
-from agent.errors import TemporaryError
+from agent.errors import ConfigError, TemporaryError
 from agent.observing.events import Event
 from agent.observing.health import Health
 from agent.observing.logging import EventLog
@@ -138,7 +138,8 @@ class Reporting:
             return
         if job == "tail":
             self.metrics.bulk_retried(kind)
-        expected = isinstance(error, TemporaryError)
+        # What a person must correct in mid-run (a revoked grant, a password changed before its file) is waited for too.
+        expected = isinstance(error, TemporaryError | ConfigError)
         event = _DEFERRED.get(job, Event.JOB_FAILED) if expected else Event.JOB_FAILED
         self.log.failed(
             event,

@@ -151,7 +151,7 @@ class Shipping:
             return
 
     def _step(self) -> bool:
-        self.reporting.lost(self.line.check_source())
+        self.reporting.lost(self.line.follow_source())
         step = self.line.tail.step()
         self.reporting.stepped(step, self.line.checkpoint.progress)
         if step.caught_up:

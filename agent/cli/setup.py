@@ -49,6 +49,7 @@ def setup(
         reports["dashboards"] = _dashboards(app, api, only_fields=refresh_fields)
     if alerts:
         reports["alerts"] = _alerts(app)
+    reports = {name: monitors.masked(app, report) for name, report in reports.items()}
     answer |= {name: monitors.as_json(report) for name, report in reports.items()}
     is_done = all(report.ok for report in reports.values())
     if as_json:

@@ -19,6 +19,8 @@ HIGHEST_PORT = 65_535
 _NAME_SHAPE = "lower-case letters, digits, - and _, starting with a letter or digit, at most 40 characters"
 _DATABASE_SCHEMES = frozenset({"mysql", "mariadb"})
 _DATABASE_DRIVERS = frozenset({"", "pymysql", "mysqldb"})
+# Any other is an option of the driver: among them are SQL to run at connect, files to read, and TLS switched off.
+_DATABASE_OPTIONS = frozenset({"unix_socket", "charset"})
 
 
 class Name(Rule):
@@ -165,6 +167,10 @@ def _database_fault(text: str) -> str:
         "the host is missing": not parts.hostname and "unix_socket" not in dict(parse_qsl(parts.query)),
         "the port is a number from 1 to 65535": port == 0,
         "the database is missing": not re.fullmatch(r"/[^/]+", parts.path),
+        "only unix_socket and charset may stand behind «?»; TLS goes to source.tls": not _DATABASE_OPTIONS.issuperset(
+            option for option, _ in parse_qsl(parts.query, keep_blank_values=True)
+        )
+        or parts.fragment,
     }
     return next((fault for fault, found in faults.items() if found), "")
 

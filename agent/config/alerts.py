@@ -7,13 +7,14 @@ switch), `first_ever`, or `stalled_for` (the agent itself). What becomes of it i
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from agent.config.addresses import Name
 from agent.config.match import MATCH_COLUMNS, Match, MatchValue, is_context_path
-from agent.config.problems import did_you_mean
+from agent.config.problems import did_you_mean, shown
 from agent.config.section import Section
 from agent.config.times import Duration
 from agent.config.values import Checked, Flag, Number, OneOf, Text, WholeNumber, refuse, split_commas
@@ -27,6 +28,17 @@ def _group_column(value: object) -> str:
     if not isinstance(value, str) or not (value in MATCH_COLUMNS or is_context_path(value)):
         refuse(f"one of {', '.join(MATCH_COLUMNS)}, or context.PATH", hint=did_you_mean(str(value), MATCH_COLUMNS))
     return value
+
+
+def _texts(match: Mapping[str, tuple[MatchValue, ...]]) -> list[MatchValue]:
+    return [*match, *(value for values in match.values() for value in values)]
+
+
+def _no_template(texts: Iterable[object], at: str) -> None:
+    """Refuse what the Alerting plugin would take for a template, or Prometheus for the end of a line."""
+    for text in texts:
+        if isinstance(text, str) and ("{{" in text or not text.isprintable()):
+            refuse("text without {{ and control characters", got=shown(text), at=(at,))
 
 
 def _context_path(value: object) -> str:
@@ -55,6 +67,7 @@ class NearestRule(Section):
         for column in self.match:
             if column not in COUNTED_COLUMNS:
                 refuse(f"the columns {', '.join(COUNTED_COLUMNS)}", got=f"key «{column}»", at=("match", column))
+        _no_template(_texts(self.match), "match")
         return self
 
 
@@ -128,6 +141,9 @@ class AlertRule(Section):
             refuse(f"no group_by beside {kind}: what is absent has no groups", got="both", at=("group_by",))
         if kind != "threshold" and self.lowered is not None:
             refuse("lowered beside threshold only", got=f"lowered beside {kind}", at=("lowered",))
+        _no_template(_texts(self.match), "match")
+        _no_template(self.group_by, "group_by")
+        _no_template([self.lowered.before, self.lowered.after] if self.lowered else [], "lowered")
         if kind == "stalled_for" and self.match:
             refuse("no match beside stalled_for: it is about the agent, not about rows", got="both", at=("match",))
         return self

@@ -14,6 +14,7 @@ from agent.content.cluster import Cluster
 from agent.content.queries import search_body
 from agent.content.report import Failure, Report
 from agent.content.triggers import painless
+from agent.content.words import plain
 from agent.errors import AgentError, PermanentError
 
 NAME_PREFIX = "impulse-audit: "
@@ -176,7 +177,7 @@ def _action(alert: AlertRule, channel: str) -> dict[str, Any]:
         "name": f"notify {channel}",
         "destination_id": channel,
         "subject_template": {"lang": "mustache", "source": subject},
-        "message_template": {"lang": "mustache", "source": _MESSAGE % alert.description.strip()},
+        "message_template": {"lang": "mustache", "source": _MESSAGE % plain(alert.description.strip())},
         "throttle_enabled": True,
         "throttle": {"value": _THROTTLE_MINUTES, "unit": "MINUTES"},
     }

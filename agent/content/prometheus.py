@@ -16,6 +16,7 @@ from agent.config.alerts import COUNTED_COLUMNS, AlertRule
 from agent.config.match import MatchValue, is_glob
 from agent.config.times import duration_text
 from agent.content.queries import seconds
+from agent.content.words import plain
 
 EVENTS = "audit_agent_events_total"
 # Prometheus keeps 15 days by default, and a longer look back is slow at every evaluation.
@@ -109,8 +110,7 @@ def _rule_text(alert: AlertRule) -> str:
 
 
 def _annotation(text: str) -> str:
-    # `{{` would be taken for a template, and a broken one fails the whole file.
-    return json.dumps(text.replace("{{", "{ {"), ensure_ascii=False)
+    return json.dumps(plain(text), ensure_ascii=False)
 
 
 def _nearest_words(alert: AlertRule) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-LONGEST = 80
+LONGEST = 120
 MOST = 10_000
 
 
@@ -18,10 +18,13 @@ class CleanTexts(set[str]):
     def __init__(self, suspects: Callable[[str], bool]) -> None:
         super().__init__()
         self._suspects = suspects
+        # Whoever is told to look closer asks about the same text again.
+        self._suspect: str | None = None
 
     def vouches(self, text: str) -> bool:
         """Return whether a text cannot hold a secret; False may also mean «look closer»."""
-        if self._suspects(text):
+        if text is self._suspect or self._suspects(text):
+            self._suspect = text
             return False
         self.remember(text)
         return True

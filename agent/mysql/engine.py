@@ -21,6 +21,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import PoolProxiedConnection
 
+from agent.config.secrets import read_secret_file
 from agent.errors import ConfigError, TemporaryError
 from agent.mysql.source import SourceSettings
 from agent.mysql.tls import Unconfigured, tls_arguments
@@ -174,7 +175,7 @@ def database_at(text: str, source: SourceSettings, *, read_timeout_seconds: floa
         pool_reset_on_return=None,  # autocommit: there is nothing to roll back
         skip_autocommit_rollback=True,
     )
-    _read_password_at_connect(engine, source)
+    _read_password_at_connect(engine, source, url.password if text != source.url.get_secret_value() else None)
     if driver == "pymysql" and source.tls is None:
         sqlalchemy.event.listen(engine, "do_connect", lambda _d, _r, args, named: Unconfigured(*args, **named))
     sqlalchemy.event.listen(engine, "connect", lambda raw, _record: _set_up(Connection(raw), seconds))
@@ -212,19 +213,16 @@ def _connect_arguments(source: SourceSettings, driver: str, read_timeout_seconds
     return arguments
 
 
-def _read_password_at_connect(engine: sqlalchemy.Engine, source: SourceSettings) -> None:
+def _read_password_at_connect(engine: sqlalchemy.Engine, source: SourceSettings, own: object) -> None:
+    """Connect with the URL's `own` password if it is not the source's URL and has one, else with the source's."""
+
     def put_password(_dialect: object, _record: object, _args: object, arguments: dict[str, Any]) -> None:
-        if source.password_file is None:
+        if own is not None:
             return
-        try:
-            arguments["password"] = source.password_file.read_text(encoding="utf-8").rstrip("\r\n")
-        except OSError as error:
-            raise ConfigError(
-                "password file cannot be read",
-                where="source.password_file",
-                got=f"{source.password_file}: {error.strerror}",
-                remedy="create it, readable by the agent's user",
-            ) from error
+        if source.password_file is not None:
+            arguments["password"] = read_secret_file(source.password_file, "source.password_file")
+        elif password := make_url(source.url.get_secret_value()).password:
+            arguments["password"] = password
 
     sqlalchemy.event.listen(engine, "do_connect", put_password)
 

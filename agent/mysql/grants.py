@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from agent.errors import ConfigError, PermanentError, TemporaryError
 from agent.mysql.core_settings import SETTINGS_TABLE
 from agent.mysql.engine import Database
-from agent.mysql.schema import Table, quoted
+from agent.mysql.schema import Table, account_name, quoted
 
 _USEFUL = frozenset(("USAGE", "SELECT", "DELETE", "PROCESS", "REPLICATION CLIENT", "BINLOG MONITOR", "SLAVE MONITOR"))
 _GRANT = re.compile(r"GRANT (?P<privileges>.+?) ON (?P<what>.+?) TO ")
@@ -47,8 +47,7 @@ def probe_grants(database: Database, table: Table, *, settings_table: str = SETT
         ("SELECT", settings, f"SELECT 1 FROM {settings} LIMIT 0"),  # noqa: S608 - quoted
     )
     with database.connection() as connection:
-        user = connection.row("SELECT CURRENT_USER()")
-    account = "@".join(f"'{part}'" for part in str(user[0]).rsplit("@", 1)) if user else "the agent's user"
+        account = account_name(connection)
     return tuple(_tried(database, privilege, on, sql, account) for privilege, on, sql in probes)
 
 

@@ -92,6 +92,8 @@ def look_up(database: Database, source: SourceSettings) -> Table:
     """Return the table as the server has it now. ConfigError says what is missing and which name is near."""
     with database.connection() as connection:
         schema, name, engine = _find_table(connection, database, source.table)
+    _require_select(database, schema, name)
+    with database.connection() as connection:
         described = _describe(connection, schema, name)
         indexes = _leading_indexes(connection, schema, name)
         case_row = connection.row("SELECT @@lower_case_table_names")
@@ -111,6 +113,23 @@ def look_up(database: Database, source: SourceSettings) -> Table:
         engine=engine,
         is_case_sensitive=case_row is None or int(case_row[0]) == 0,
     )
+
+
+def account_name(connection: Connection) -> str:
+    """Return the account that the server took us for, as GRANT writes it: not the host we come from."""
+    row = connection.row("SELECT CURRENT_USER()")
+    return "@".join(f"'{part}'" for part in str(row[0]).rsplit("@", 1)) if row else "the agent's user"
+
+
+def _require_select(database: Database, schema: str, name: str) -> None:
+    """Raise ConfigError without SELECT: another grant on the table shows its name, but not what is in it."""
+    try:
+        with database.connection() as connection:
+            connection.rows(f"SELECT 1 FROM {quoted(schema)}.{quoted(name)} LIMIT 0")  # noqa: S608 - exists, and quoted
+    except ConfigError as error:
+        with database.connection() as connection:
+            remedy = f"GRANT SELECT ON {quoted(schema)}.{quoted(name)} TO {account_name(connection)}".replace("%%", "%")
+        raise ConfigError("no grant to read the table", where=error.where, got=error.got, remedy=remedy) from error
 
 
 def _find_table(connection: Connection, database: Database, configured: str) -> tuple[str, str, str]:

@@ -68,14 +68,16 @@ def set_up(
     format: Literal["text", "json"] = "text",  # noqa: A002  the configuration key's own name
     level: str = "info",
     secrets: Iterable[str] = (),
+    mask: SecretMask | None = None,
     stream: TextIO | None = None,
     clock: Callable[[], str] | None = None,
 ) -> EventLog:
     """Return the log and lead library warnings into it. Calling it again replaces what the last call set up.
 
-    `stream` None is the stderr of the moment; `clock` gives the timestamp of a line, None the time of day in UTC.
+    `mask` is used instead of one that knows `secrets`. `stream` None is the stderr of the moment; `clock` gives the
+    timestamp of a line, None the time of day in UTC.
     """
-    mask = SecretMask(secrets)
+    mask = mask or SecretMask(secrets)
     stamp = structlog.processors.TimeStamper(fmt="iso", utc=True) if clock is None else _stamp_by(clock)
     logger = structlog.wrap_logger(
         _Lines(stream),
@@ -133,9 +135,10 @@ def _masked_by(mask: SecretMask) -> structlog.typing.Processor:
             return {masked(key): masked(inner) for key, inner in value.items()}
         if isinstance(value, (list, tuple, set, frozenset)):
             return [masked(inner) for inner in value]
-        return mask(str(value))
+        return mask.masked(str(value))
 
     def mask_fields(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        mask.learn()
         return {key: masked(value) for key, value in line.items()}
 
     return mask_fields

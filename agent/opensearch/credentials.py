@@ -49,6 +49,11 @@ def credentials_for(settings: OpenSearchSettings) -> Credentials | None:
     return None
 
 
+def basic_token(username: str, password: str) -> str:
+    """Return user and password as a header carries them: as good as the password itself."""
+    return base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
+
+
 class BasicCredentials:
     """User and password; the password from a file if one is named."""
 
@@ -92,8 +97,7 @@ class BasicCredentials:
         return read_secret_file(self._password_file, "opensearch.password_file")
 
     def _encoded(self) -> dict[str, str]:
-        token = base64.b64encode(f"{self._username}:{self._password}".encode()).decode("ascii")
-        return {"authorization": f"Basic {token}"}
+        return {"authorization": f"Basic {basic_token(self._username, self._password)}"}
 
 
 class AwsCredentials:

@@ -40,16 +40,6 @@ class Deleted:
     conflicts: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartitionFacts:
-    """How much a partition holds, and from when to when (UTC, ISO 8601; None when it holds no dated document)."""
-
-    documents: int
-    size_bytes: int
-    oldest: str | None
-    newest: str | None
-
-
 class Documents(Protocol):
     """One instance's documents across all partitions. Raises TemporaryError when the cluster can't do it now."""
 
@@ -126,22 +116,6 @@ class ClusterDocuments:
             if failure.kind != "missing_index":
                 raise
             return 0
-
-    def partition_facts(self, index: str) -> PartitionFacts:
-        """Return what one index holds."""
-        aggregations = {
-            "oldest": {"min": {"field": "created_at"}},
-            "newest": {"max": {"field": "created_at"}},
-        }
-        answer = Search(self._cluster, index).search({"size": 0, "track_total_hits": True, "aggs": aggregations})
-        params = {"filter_path": "_all.primaries.store.size_in_bytes"}
-        stats = self._cluster.call("GET", url_path(index, "_stats", "store"), params=params)
-        return PartitionFacts(
-            documents=answer["hits"]["total"]["value"],
-            size_bytes=stats.get("_all", {}).get("primaries", {}).get("store", {}).get("size_in_bytes", 0),
-            oldest=answer["aggregations"]["oldest"].get("value_as_string"),
-            newest=answer["aggregations"]["newest"].get("value_as_string"),
-        )
 
     def _delete_part(self, body: bytes, count: int) -> int:
         params = {"filter_path": "errors,items.*.status,items.*.error.type,items.*.error.reason"}

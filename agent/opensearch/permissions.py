@@ -77,7 +77,7 @@ def _cluster_wide(names: Names) -> Iterator[_Try]:
     scroll = "bm8="
     missing = {"source": {"index": f"{names.prefix}-{_NOBODY}"}, "dest": {"index": f"{names.prefix}-{_NOBODY}-2"}}
     delete = b'{"delete":{"_index":"%s","_id":"1"}}\n' % f"{names.prefix}-{_NOBODY}".encode()
-    yield _Try("cluster:monitor/main", SHIPPING, "GET", "/")
+    yield _Try("cluster:monitor/main", CHECK, "GET", "/")
     yield _Try("cluster:admin/component_template/get", SHIPPING, "GET", component)
     yield _Try("cluster:admin/component_template/put", SHIPPING, "PUT", component, {"template": _MISFIT})
     yield _Try("indices:admin/index_template/get", SHIPPING, "GET", index_template)
@@ -108,7 +108,6 @@ def _on_nothing(index: str) -> Iterator[_Try]:
     yield _Try("indices:admin/refresh", SHIPPING, "POST", url_path(index, "_refresh"))
     yield _Try("indices:admin/delete", RETENTION, "DELETE", url_path(index))
     yield _Try("indices:data/write/delete/byquery", RETENTION, "POST", url_path(index, "_delete_by_query"), nothing)
-    yield _Try("indices:monitor/stats", RETENTION, "GET", url_path(index, "_stats", "store"))
     yield _Try(
         "indices:admin/settings/update", REBUILD, "PUT", url_path(index, "_settings"), {"refresh_interval": "1s"}
     )

@@ -235,11 +235,15 @@ def manifest_path(path: Path, *, part: bool = False) -> Path:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read a manifest. Raises PermanentError when it is damaged."""
+    """Read a manifest. Raises PermanentError when it is damaged, or names anything but a file beside it."""
     try:
-        return Manifest(**json.loads(path.read_bytes()))
+        manifest = Manifest(**json.loads(path.read_bytes()))
+        names_a_file = _SAFE_NAME.fullmatch(manifest.file)
     except (ValueError, TypeError) as error:
         raise PermanentError("manifest is unreadable", where=str(path), got=str(error)) from error
+    if not names_a_file:
+        raise PermanentError("manifest names no file of this folder", where=str(path), got=repr(manifest.file)[:200])
+    return manifest
 
 
 def sha256_of(path: Path) -> str:

@@ -70,6 +70,17 @@ class Front:
         return created_at < self.created_at or (created_at == self.created_at and row_id < self.low)
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What retention runs of ours have deleted: the latest cutoff of any, and whether it may be this document's row."""
+
+    before: str | None
+    may_be: Callable[[Mapping[str, Any]], bool]
+
+
+_NOTHING_REMOVED = Removed(None, lambda _facts: False)
+
+
 class Knowledge:
     """Explain differences; `refresh` before each look, because retention and Core go on meanwhile."""
 
@@ -78,7 +89,7 @@ class Knowledge:
         *,
         dead_letters: Letters,
         refused: Callable[[Sequence[Row]], Container[int]],
-        removed: Callable[[], Callable[[Mapping[str, Any]], bool]],
+        removed: Callable[[], Removed],
         front: Callable[[], Front],
         watched: Sequence[Range] = (),
     ) -> None:
@@ -87,13 +98,13 @@ class Knowledge:
         self._read_removed = removed
         self._read_front = front
         self._watched = watched
-        self._removed: Callable[[Mapping[str, Any]], bool] = lambda _facts: False
-        self.front = Front(None, None)
+        self._removed = _NOTHING_REMOVED
+        self._front = Front(None, None)
 
     def refresh(self) -> None:
         """Read afresh what retention has done and where the table begins."""
         self._removed = self._read_removed()
-        self.front = self._read_front()
+        self._front = self._read_front()
 
     def of_rows(self, rows: Sequence[Row]) -> dict[int, Reason]:
         """Explain rows without a document, as far as that can be done."""
@@ -114,6 +125,14 @@ class Knowledge:
 
     def of_document(self, row_id: int, facts: Mapping[str, Any]) -> Reason | None:
         """Explain a document without a row, if that can be done."""
-        if self._removed(facts):
+        if self._removed.may_be(facts):
             return Reason.EXPIRED
-        return Reason.PURGED if self.front.purged(row_id, facts.get("created_at")) else None
+        return Reason.PURGED if self._front.purged(row_id, facts.get("created_at")) else None
+
+    def of_all_before(self) -> list[tuple[str, Reason]]:
+        """Return instants before which no row is left, each with why: documents older than one need no closer look."""
+        front, removed = self._front.created_at, self._removed.before
+        if front is None:
+            return []
+        ours = [(min(front, removed), Reason.EXPIRED)] if removed is not None else []
+        return [*ours, (front, Reason.PURGED)]

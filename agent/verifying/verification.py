@@ -96,16 +96,19 @@ class Verification:
         findings.rows += rows
         findings.documents += documents
         if (rows, row_sum) != (documents, document_sum):
-            if rows == 0 and self._is_purged(low, high, documents):
-                findings.explained[str(Reason.PURGED)] += documents
+            reason = self._reason_for_all(low, high, documents) if rows == 0 else None
+            if reason is not None:
+                findings.explained[str(reason)] += documents
             else:
                 self._settle([row_id for row_id in self._suspects(low, high) if row_id not in settled], findings)
         return rows + documents
 
-    def _is_purged(self, low: int, high: int, documents: int) -> bool:
-        """Say at little cost that a window lies wholly before the front of the table, as most of an old index does."""
-        front = self.knowledge.front.created_at
-        return front is not None and self.documents.created_before(low, high, front) == documents
+    def _reason_for_all(self, low: int, high: int, documents: int) -> Reason | None:
+        """Explain at little cost a window that lies wholly before the front of the table, as most of an old index."""
+        for instant, reason in self.knowledge.of_all_before():
+            if self.documents.created_before(low, high, instant) == documents:
+                return reason
+        return None
 
     def _suspects(self, low: int, high: int) -> list[int]:
         """Return the ids of a window that do not have exactly one document with the row's checksum."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
+from urllib.request import Request, urlopen
 
 import orjson
 
@@ -46,9 +47,7 @@ class Planter:
         lost, edited, deleted, moved, doubled, altered, copied, unsummed = parts
         free, self.free = self.free[:each], self.free[each:]
         found = self._hits(chosen)
-        lines: list[Any] = []
-        for row_id in lost:
-            lines.append({"delete": {"_index": found[row_id]["_index"], "_id": found[row_id]["_id"]}})
+        lines: list[Any] = [{"delete": self._address(found[row_id])} for row_id in lost]
         for row_id in [*moved, *doubled]:
             hit = found[row_id]
             other = random.choice([index for index in self.indices if index != hit["_index"]])
@@ -110,8 +109,6 @@ class Planter:
 
 def bulk(world: World, lines: Sequence[Any]) -> None:
     """Send bulk lines past the agent, visible when it returns."""
-    from urllib.request import Request, urlopen
-
     body = b"".join(orjson.dumps(line) + b"\n" for line in lines)
     request = Request(
         f"{world.opensearch_url}/_bulk?refresh=true",

@@ -42,9 +42,7 @@ def call(method: str, path: str, body: object = None, *, user: str = "", passwor
     return asked(method, path, body, user=user, password=password)[1]
 
 
-def asked(
-    method: str, path: str, body: object = None, *, user: str = "", password: str = PASSWORD
-) -> tuple[int, Any]:
+def asked(method: str, path: str, body: object = None, *, user: str = "", password: str = PASSWORD) -> tuple[int, Any]:
     """Do the same and return the status too."""
     context = ssl.create_default_context(cafile=str(CERTS / "ca.pem"))
     headers = {"content-type": "application/json"}
@@ -96,7 +94,9 @@ class Account:
 def without(permissions: dict[str, Any], action: str, kind: str) -> dict[str, Any]:
     """Return a role without one action, of the cluster or of the indices."""
     changed = json.loads(json.dumps(permissions))
-    actions = changed["cluster_permissions"] if kind == "cluster" else changed["index_permissions"][0]["allowed_actions"]
+    actions = (
+        changed["cluster_permissions"] if kind == "cluster" else changed["index_permissions"][0]["allowed_actions"]
+    )
     actions.remove(action)
     return changed
 
@@ -119,7 +119,7 @@ class DatabaseAccount:
     statements: list[str]
 
     def run(self, statement: str) -> None:
-        self.database.execute(statement.replace("%", "%%"))
+        self.database.execute(statement)
 
     def revoke(self, grant: str) -> None:
         self.run(grant.replace("GRANT ", "REVOKE ", 1).replace(" TO ", " FROM ", 1))

@@ -28,15 +28,6 @@ PASSWORD = "Correct-horse-7-battery"
 ROLE = json.loads((Path(__file__).parents[2] / "deploy" / "opensearch" / "role-writer.json").read_text())
 USER = "check-permissions"
 NAMES = Names("checked")
-# Names of whole requests, which this server looks up among the permissions for the cluster only, and of calls that
-# the agent does not make.
-NOT_ASKED = {
-    "indices:data/write/bulk",
-    "indices:data/read/mget",
-    "indices:data/write/update",
-    "indices:data/read/msearch",
-}
-
 Security = Callable[[str, str, Any], Any]
 
 
@@ -92,14 +83,14 @@ def test_each_permission_taken_away_is_named_alone(writer: Cluster, security: Se
         role["cluster_permissions"].remove(action)
         grant(security, role)
         found = missing(writer)
-        if found != {action} and action != "indices:data/read/msearch":
+        if found != {action}:
             wrong[action] = found
     for action in ROLE["index_permissions"][0]["allowed_actions"]:
         role = copy.deepcopy(ROLE)
         role["index_permissions"][0]["allowed_actions"].remove(action)
         grant(security, role)
         found = missing(writer)
-        if found != {action} and action not in NOT_ASKED:
+        if found != {action}:
             wrong[f"{action} on indices"] = found
     grant(security, ROLE)
     assert wrong == {}

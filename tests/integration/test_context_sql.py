@@ -63,9 +63,9 @@ def test_the_node_and_sql_agree(synced: World) -> None:
         "snapshot_id",
     ):
         anywhere = ids(synced, {"match_phrase": {"context_text": words}})
-        assert anywhere == ids_by_sql(synced, f"JSON_SEARCH(LOWER({DECODED}), 'one', '%{words.lower()}%') IS NOT NULL"), (
-            words
-        )
+        assert anywhere == ids_by_sql(
+            synced, f"JSON_SEARCH(LOWER({DECODED}), 'one', '%{words.lower()}%') IS NOT NULL"
+        ), words
 
 
 def text_of(path: str) -> str:

@@ -165,13 +165,6 @@ def test_deleting_from_a_blocked_index_says_so(corner: Corner) -> None:
     assert corner.documents.count({"match_all": {}}) == 3
 
 
-def test_a_partition_tells_what_it_holds(corner: Corner) -> None:
-    ship(corner, range(1, 4))
-    facts = corner.documents.partition_facts(corner.index())
-    assert (facts.documents, facts.oldest, facts.newest) == (3, "2026-11-23T21:04:05.000Z", "2026-11-23T21:04:05.000Z")
-    assert facts.size_bytes > 0
-
-
 def rebuild_of(corner: Corner) -> Rebuild:
     return Rebuild(corner.cluster, corner.names, corner.partitions)
 

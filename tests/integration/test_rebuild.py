@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from agent.cli.app import Application
-from agent.cli.line import Line
+from agent.cli.rebuild import _rebuilt
 from agent.errors import TemporaryError
+from agent.mysql.lease import Lease
 from agent.opensearch.reindex import Rebuild
 from tests.integration.drift import contents
 from tests.world import World
@@ -124,7 +125,7 @@ def test_no_document_is_lost_while_a_writer_goes_on(world: World) -> None:
         assert found == 50, number
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """The process died here."""
 
 
@@ -135,15 +136,14 @@ def test_killed_anywhere_and_repeated_the_result_is_the_same(
     partition = with_durations(world, 300)
     before = contents(world)
     typed(world)
-    from agent.cli import rebuild as verb
 
     def killed(*_arguments: object, **_named: object) -> None:
-        raise Killed
+        raise KilledError
 
     with monkeypatch.context() as patch:
         patch.setattr(Rebuild, at, killed)
-        with pytest.raises(Killed):
-            verb._rebuilt(Application(world.config), partition, lambda _seconds: None)
+        with pytest.raises(KilledError):
+            _rebuilt(Application(world.config), partition, lambda _seconds: None)
     # Rows that come between the two runs are shipped to whichever index the alias names by then.
     world.database.execute(f"INSERT INTO {TABLE} (module_slug, source, action) VALUES ('m', 'cron', 'between')")
     assert world.run("sync").code == 0
@@ -161,10 +161,9 @@ def test_killed_anywhere_and_repeated_the_result_is_the_same(
 def test_what_the_old_index_lacks_is_shipped_from_the_table(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy that silently leaves documents behind is noticed before the old index goes."""
     partition = with_durations(world, 200)
-    from agent.cli import rebuild as verb
 
     monkeypatch.setattr(Rebuild, "copy", lambda *_arguments, **_named: None)
-    done = verb._rebuilt(Application(world.config), partition, lambda _seconds: None)
+    done = _rebuilt(Application(world.config), partition, lambda _seconds: None)
 
     assert (done.documents, done.reshipped) == (200, 200)
     assert world.run("verify", "--deep").code == 0
@@ -175,12 +174,11 @@ def test_documents_without_a_row_keep_the_old_index_until_they_are_copied(
 ) -> None:
     partition = with_durations(world, 50)
     world.database.execute(f"DELETE FROM {TABLE} WHERE id < 10")
-    from agent.cli import rebuild as verb
 
     with monkeypatch.context() as patch:
         patch.setattr(Rebuild, "copy", lambda *_arguments, **_named: None)
         with pytest.raises(TemporaryError, match="lacks documents"):
-            verb._rebuilt(Application(world.config), partition, lambda _seconds: None)
+            _rebuilt(Application(world.config), partition, lambda _seconds: None)
     assert len(indices(world)) == 2
 
     assert world.run("rebuild", "--partition", partition).code == 0
@@ -203,10 +201,6 @@ def test_two_rebuilds_at_once_are_refused(world: World) -> None:
     world.database.fill(5)
     assert world.run("sync").code == 0
     app = Application(world.config)
-    line = Line(app)
-    del line
-    from agent.mysql.lease import Lease
-
     lease = Lease(app.database, f"{app.instance}:rebuild")
     assert lease.acquire()
 

@@ -213,16 +213,20 @@ def test_a_reader_is_a_warning_and_a_failure_when_rows_are_to_be_deleted(reader)
 
 
 @pytest.mark.parametrize(
-    ("where", "cipher", "is_sound"),
+    ("where", "cipher", "is_verified", "is_sound"),
     [
-        ("mysql://127.0.0.1:3306/w", "", True),
-        ("mysql://localhost:3306/w", "", True),
-        ("mysql://db.example:3306/w", "", False),
-        ("mysql://db.example:3306/w", "TLS_AES_256", True),
+        ("mysql://127.0.0.1:3306/w", "", False, True),
+        ("mysql://localhost:3306/w", "", False, True),
+        ("mysql://localhost:3306/w", "TLS_AES_256", False, True),
+        ("mysql://[::1]:3306/w", "", False, True),
+        ("mysql://127.0.0.1.example:3306/w", "", False, False),
+        ("mysql://db.example:3306/w", "", False, False),
+        ("mysql://db.example:3306/w", "TLS_AES_256", False, False),
+        ("mysql://db.example:3306/w", "TLS_AES_256", True, True),
     ],
 )
-def test_a_plain_connection_to_another_machine_is_found(where, cipher, is_sound):
-    told = source.tls(replace(SERVER, tls_cipher=cipher), where)
+def test_a_connection_to_another_machine_that_is_plain_or_unverified_is_found(where, cipher, is_verified, is_sound):
+    told = source.tls(replace(SERVER, tls_cipher=cipher), where, is_verified=is_verified)
     assert sound(told) is is_sound
     assert is_sound or "source.tls" in told.remedy
 

@@ -21,6 +21,7 @@ from agent.cli.reporting import Reporting
 from agent.daemon import Daemon, Steps
 from agent.mapping import Catalogue, DocumentBuilder, Redaction
 from agent.observing.logging import set_up
+from agent.opensearch.bulk import Bulk
 from agent.row import Row, RowShape
 from agent.shipping.partitions import PreparedPartitions
 from agent.shipping.pipeline import Pipeline
@@ -34,6 +35,7 @@ from tests.fakes.opensearch import FakeBulk, FakeCluster, FakeDeadLetters, FakeP
 from tests.fakes.table import FakeBatch, FakeProbe, FakeTable
 
 SHAPE = RowShape(("id", "created_at", "detail"))
+MOST_EFFECTS = 20_000
 NOVEMBER = "2026-11-23 21:04:05"
 
 
@@ -87,6 +89,7 @@ class Line:
     batch_bytes: int = 5_000_000
     concurrency: int = 2
     fault: Callable[[str], None] = lambda _effect: None
+    bulk: Bulk | None = None
     cluster: FakeCluster = field(default_factory=FakeCluster)
     clock: Clock = field(default_factory=Clock)
     rows: Rows = field(default_factory=Rows)
@@ -111,7 +114,7 @@ class Line:
             builder=builder,
             partitions=PreparedPartitions(catalogue, partitions),
             alias=lambda partition: f"impulse-audit-shop-{partition}",
-            bulk=FakeBulk(self.cluster),
+            bulk=self.bulk or FakeBulk(self.cluster),
             dead_letters=self.dead_letters,
             refused=lambda _rows: (),
             now=lambda: "2026-11-23T22:00:00.000Z",
@@ -168,6 +171,9 @@ class Line:
     def _effect(self, name: str) -> None:
         if not name.endswith(("ed", "kept", "written")):
             self.effects.append(Effect(self.clock.now, name))
+        if len(self.effects) > MOST_EFFECTS:
+            # No outage is worth so many requests: without an end, a loop without pauses would never let time pass.
+            self.stop.set()
         self.fault(name)
 
     def _daemon(self) -> Daemon:
