@@ -129,6 +129,7 @@ def _in_a_world(
 
 
 def _agent(world: World, _setting: Setting) -> tuple[float, float, Cost]:
+    run("agent", "-c", str(world.config), "setup", "--json")
     cost = run("agent", "-c", str(world.config), "sync", "--json")
     return float(cost.json["seconds"]), cost.cpu_seconds, cost
 

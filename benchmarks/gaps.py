@@ -67,12 +67,11 @@ def _proving(what: str, line: Line) -> dict[str, Any]:
         ids += sum(last - first + 1 for first, last in step.skipped)
         if ids and not line.checkpoint.progress.gaps:
             break
-    return {
-        **_entry(what, line),
-        "missing ids": ids,
+    spent = {
         "poll ms": round((time.perf_counter() - begun) * 1000, 2),
         "cpu ms": round((time.process_time() - used) * 1000, 2),
     }
+    return {**_entry(what, line), "missing ids": ids, **spent}
 
 
 def _entry(what: str, line: Line) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def _rules(pace: int, document_days: int = 0) -> dict[str, Any]:
         "rows": {"days": 90},
         "documents": {"days": document_days},
         "follow_core_setting": False,
-        "brakes": {"max_share": 1.0, "max_rows": 100_000_000},
+        "brakes": {"max_share": 1.0, "max_rows": 100_000_000, "shorten_wait": "none"},
         "pace": {"rows_per_second": pace, "chunk_rows": 1000},
     }
 
@@ -61,7 +61,7 @@ def _undisturbed(database: Database, seconds: float) -> dict[str, Any]:
 def _purge(what: str, world: World, database: Database) -> dict[str, Any]:
     with _inserting(database) as times:
         cost = run("agent", "-c", str(world.config), "retain", "--execute", "--json")
-    deleted = sum(each["done"] for each in _tallies(cost, "rows"))
+    deleted = sum(each["deleted"] for each in _tallies(cost, "rows"))
     return {
         "what": what,
         "rows": deleted,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
@@ -32,6 +32,7 @@ NAMES = {"module": "module_slug", "action": "action", "severity": "severity", "s
 IDS = {"service": "service_id", "admin": "admin_id", "client": "client_id"}
 _LARGEST_ID = 2**63 - 1
 _COMPLETIONS = 200
+_UNKNOWN = "this account may not read the agent's state, so how fresh this is cannot be told"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,16 +99,23 @@ def live_fields(app: Application) -> Fields:
 
 
 def asked_freshness(app: Application) -> Freshness:
-    """Return how fresh an answer is that is given now."""
-    app.state.refresh_unclaimed()
+    """Return how fresh an answer is that is given now; an account that may only search cannot tell, and says so."""
+    is_known = True
+    try:
+        app.state.refresh_unclaimed()
+    except TemporaryError as failure:
+        if failure.kind != "forbidden":
+            raise
+        is_known = False
     members = app.state.members
-    return freshness(
+    found = freshness(
         members,
         instance=app.instance,
         now=datetime.now(UTC),
         poll_seconds=app.configuration.settings.tail.poll_seconds,
         watermark_time=watermark_time(app.search, int(members.get("watermark") or 0)),
     )
+    return found if is_known else replace(found, state="unknown", behind=False, warning=_UNKNOWN)
 
 
 def warn(fresh: Freshness) -> None:

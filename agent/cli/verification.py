@@ -21,7 +21,7 @@ from agent.tailing.gaps import Progress
 from agent.verifying.deep import Deep
 from agent.verifying.findings import Scope
 from agent.verifying.judging import Judge
-from agent.verifying.knowledge import Front, Knowledge
+from agent.verifying.knowledge import Front, Knowledge, Removed
 from agent.verifying.repair import Repair
 from agent.verifying.stored import StoredDocuments
 from agent.verifying.verification import Verification
@@ -80,15 +80,15 @@ def retaining(app: Application) -> Retaining:
     return Retaining(app, app.retention_settings, app.retention_digest)
 
 
-def removed_by(kept: Ledger) -> Callable[[Mapping[str, Any]], bool]:
-    """Return whether a run of ours may have deleted the row of a document, by the rules that runs have executed.
+def removed_by(kept: Ledger) -> Removed:
+    """Return what runs of ours have deleted, by the rules that they have executed.
 
     The last run and one that is under way are known to the rule; of those before, only how far the strictest reached.
     """
     policies = [policy for policy in (kept.executed, policy_from_json(kept.run.policy) if kept.run else None) if policy]
     known = max((cutoff for each in policies if (cutoff := each.latest_cutoff(Side.ROWS))), default="")
 
-    def removed(facts: Mapping[str, Any]) -> bool:
+    def may_be(facts: Mapping[str, Any]) -> bool:
         created_at = facts.get("created_at")
         if created_at is None or any(policy.hold_of(facts) for policy in policies):
             return False
@@ -96,7 +96,7 @@ def removed_by(kept: Ledger) -> Callable[[Mapping[str, Any]], bool]:
             return True
         return kept.reached is not None and known < kept.reached and str(created_at) < kept.reached
 
-    return removed
+    return Removed(max(known, kept.reached or "") or None, may_be)
 
 
 def front(app: Application) -> Front:

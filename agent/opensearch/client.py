@@ -114,15 +114,12 @@ class Cluster:
         seen = self._generation()
         try:
             return self._exchange(request, accept)
-        except _Unauthorized as refusal:
+        except _Unauthorized:
             if self._credentials is not None:
                 self._credentials.renew()
             if self._generation() == seen:
-                raise refusal.error from refusal
-        try:
-            return self._exchange(request, accept)
-        except _Unauthorized as refusal:
-            raise refusal.error from refusal
+                raise
+        return self._exchange(request, accept)
 
     def close(self) -> None:
         """Close every connection."""
@@ -170,10 +167,8 @@ class _Request:
         return f"{self.method} {self.path}"
 
 
-class _Unauthorized(Exception):  # noqa: N818  never leaves this file: it marks the one case worth a second try
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self.error = error
+class _Unauthorized(TemporaryError):  # noqa: N818  it says what happened
+    """Mark the one refusal worth a second try, with renewed credentials."""
 
 
 def _judged(where: str, failure: TransportError, accept: Collection[int]) -> Answer:
@@ -184,10 +179,12 @@ def _judged(where: str, failure: TransportError, accept: Collection[int]) -> Ans
     if status in accept:
         # A proxy's own 404 must not pass for «there is no such document».
         raise _not_json(where, f"{status} {printable(body)[:80]}")
-    error = translated(status, body, where=where, retry_after_seconds=failure.args[3])
     if status == 401:
-        raise _Unauthorized(error)
-    raise error
+        told = translated(status, body, where=where)
+        raise _Unauthorized(told.what, where=told.where, got=told.got, remedy=told.remedy, kind="forbidden")
+    # Without a name for it: that would tie it to this frame, and both to a request's megabytes, until the collector
+    # comes by.
+    raise translated(status, body, where=where, retry_after_seconds=failure.args[3])
 
 
 def _not_json(where: str, got: str) -> TemporaryError:

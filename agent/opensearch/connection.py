@@ -55,6 +55,7 @@ class NodeConnection(Urllib3HttpConnection):
         try:
             answer = self.pool.urlopen(method, path, body, retries=False, redirect=False, headers=sent, timeout=limit)
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as failure:
+            _cut_loose(failure)
             raise _node_error(failure) from failure
         if 200 <= answer.status < 300 or answer.status in ignore:
             return answer.status, answer.headers, answer.data
@@ -97,6 +98,15 @@ def _node_error(failure: Exception) -> TransportError:
     if any(isinstance(cause, ssl.SSLError) for cause in causes(failure)):
         return SSLError("N/A", "", failure)
     return NodeError("N/A", "", failure)
+
+
+def _cut_loose(failure: BaseException) -> None:
+    """Forget where errors of the driver came from: its frames hold its errors, and the request's megabytes with them.
+
+    Such a ring would stay until the collector comes by, one for every try of an outage.
+    """
+    for cause in causes(failure):
+        cause.__traceback__ = None
 
 
 def causes(failure: BaseException) -> list[BaseException]:

@@ -60,7 +60,8 @@ class Pipeline:
     def _land(self, *, down_to: int) -> None:
         """Settle finished requests from the oldest on, waiting until at most `down_to` are left."""
         while self._flying and (len(self._flying) > down_to or self._flying[0][1].done()):
-            request, future = self._flying[0]
-            shipped = self._shipper.settle(request, future.result())
+            # No name here for the future: its error would hold this frame, this frame the future, and both the request
+            # with its megabytes until the collector comes by.
+            shipped = self._shipper.settle(self._flying[0][0], self._flying[0][1].result())
             self._flying.popleft()
             self._done.append(shipped)

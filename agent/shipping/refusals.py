@@ -67,16 +67,16 @@ class Refusals:
 
     def _defer(self, request: Request, outcomes: Mapping[int, Outcome]) -> None:
         """Raise for the first item that the cluster has to heal; look again at partitions that were not in place."""
-        error: TemporaryError | None = None
+        found: Outcome | None = None
         for position, outcome in outcomes.items():
             document = request.documents[position]
             if outcome.verdict is not Verdict.DEFERRED or self._is_suspect(document, outcome):
                 continue
             if outcome.kind in _MISPLACED_KINDS:
                 self._partitions.forget(document.partition)
-            error = error or _deferral(outcome)
-        if error is not None:
-            raise error
+            found = found or outcome
+        if found is not None:
+            raise _deferral(found)
 
     def _is_suspect(self, document: Document, outcome: Outcome) -> bool:
         """Count a try on which the server failed by itself; say whether there were enough to look closer."""

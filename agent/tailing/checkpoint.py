@@ -59,7 +59,7 @@ class Checkpoint:
         stored = self._document.members
         is_there = any(name in stored for name in _SIGNS)
         self.progress = decoded(stored, where=self._document.where) if is_there else Progress()
-        self._is_held, self._held_last = False, None
+        self._is_held, self._held_indexed, self._held_last = False, 0, None
 
     def refresh(self) -> bool:
         """Adopt what somebody else has written since; say whether anybody had."""

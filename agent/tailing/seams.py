@@ -94,6 +94,6 @@ class Checkpoint(Protocol):
     def save(self, progress: Progress, indexed: int, last: Row | None, *, at_once: bool) -> None:
         """Make progress durable, with the last row it covers. Raises TemporaryError, also when fenced off.
 
-        Unless `at_once`, it may be held back for up to a second; a kill then costs the rows of that second again.
+        Unless `at_once`, it may be held back for up to a second; a kill then costs what it covered again.
         """
         ...

@@ -105,6 +105,7 @@ class Tail:
         self._clock = clock
         self._stopping = stopping
         self._read_to: int | None = None
+        self._saved_to = 0
         self._watch_due = 0.0
         self._is_proving = False
 
@@ -136,6 +137,7 @@ class Tail:
         """Drop what was read but not acknowledged, as after an error or a changed checkpoint."""
         self._pipeline.abandon()
         self._read_to = None
+        self._saved_to = 0
 
     def _step(self, *, careful: bool) -> Step:
         if self._checkpoint.refresh():
@@ -158,6 +160,8 @@ class Tail:
         visit = self._revisit(progress, taken) if progress.gaps or progress.watch else _Visit(progress)
         # What was journaled is checkpointed at once, or it would be journaled again after a kill.
         waits = not batch.is_complete and not visit.skipped and not visit.unproven
+        # What a kill costs is to stay what was in flight: small steps share a checkpoint, full ones have their own.
+        waits = waits and visit.progress.frontier - self._saved_to < self._size.rows
         self._save(visit.progress, taken, at_once=not waits)
         return Step(
             rows_read=len(batch.rows),
@@ -249,6 +253,8 @@ class Tail:
         progress = merged(progress, self._max_ranges)
         self._checkpoint.save(progress, indexed - taken.saved, taken.last, at_once=at_once)
         taken.saved = indexed
+        if at_once:
+            self._saved_to = progress.frontier
 
 
 @dataclass(slots=True)

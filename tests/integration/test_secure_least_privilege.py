@@ -331,6 +331,7 @@ def test_the_reader_searches_and_nothing_else(standing: tuple[Install, set[str]]
     try:
         assert asked("POST", f"/{index}/_search", {"query": {"match_all": {}}}, user=reader.name)[0] == 200
         assert call("POST", f"/{index}/_count", user=reader.name)["count"] > 0
+        searched_as(install, reader)
         refusals = {
             f"{method} {path}": asked(method, path, body, user=reader.name)[0]
             for method, path, body in forbidden_to_readers(index, install.world.instance)
@@ -339,6 +340,19 @@ def test_the_reader_searches_and_nothing_else(standing: tuple[Install, set[str]]
         reader.remove()
     assert set(refusals.values()) == {403}, refusals
     assert install.in_process("verify")[0] == 0
+
+
+def searched_as(install: Install, reader: Account) -> None:
+    """Search with the command line on the reader's account; what that account cannot know is said."""
+    install.world.write({"opensearch.username": reader.name})
+    try:
+        for verb in (["search", "--text", "d"], ["top", "--by", "action"], ["actions"]):
+            code, output, error = install.in_process(*verb, "--last", "60d", "--json")
+            assert code == 0, (verb, error)
+        assert json.loads(output)["actions"]
+        assert install.in_process("status")[2].count("indices:data/read/get") == 1
+    finally:
+        install.world.write({"opensearch.username": install.account.name})
 
 
 def forbidden_to_readers(index: str, instance: str) -> list[tuple[str, str, Any]]:

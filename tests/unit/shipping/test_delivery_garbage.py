@@ -16,7 +16,7 @@ from tests.fakes.node import Reply, StubNode, stub_node
 from tests.unit.shipping.outage import Line
 
 MakeLine = Callable[..., Line]
-TRIES = 20
+TRIES = 8
 BODY = 500_000
 DEFERRED = b'{"errors":true,"items":[{"index":{"status":429,"error":{"type":"rejected_execution_exception"}}}]}'
 

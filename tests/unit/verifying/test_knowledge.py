@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agent.row import Row
-from agent.verifying.knowledge import Front, Knowledge, Reason
+from agent.verifying.knowledge import Front, Knowledge, Reason, Removed
 
 FRONT = Front(100, "2026-08-01T00:00:00.000Z")
 
@@ -46,7 +46,7 @@ def knowledge(**changes: Any) -> Knowledge:
     parts: dict[str, Any] = {
         "dead_letters": Letters(),
         "refused": refused,
-        "removed": lambda: lambda facts: facts.get("action") == "ours",
+        "removed": lambda: Removed(None, lambda facts: facts.get("action") == "ours"),
         "front": lambda: FRONT,
         "watched": [(5, 6)],
     }
@@ -77,10 +77,28 @@ def test_documents_without_a_row_are_explained_by_retention_or_by_age() -> None:
 
 def test_retention_is_asked_again_at_each_refresh() -> None:
     runs: list[bool] = []
-    known = knowledge(removed=lambda: lambda _facts: bool(runs))
+    known = knowledge(removed=lambda: Removed(None, lambda _facts: bool(runs)))
     facts = {"created_at": "2026-11-01T00:00:00.000Z"}
     assert known.of_document(500, facts) is None
     runs.append(True)
     known.refresh()
 
     assert known.of_document(500, facts) is Reason.EXPIRED
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        (None, [("2026-08-01T00:00:00.000Z", Reason.PURGED)]),
+        (
+            "2026-07-01T00:00:00.000Z",
+            [("2026-07-01T00:00:00.000Z", Reason.EXPIRED), ("2026-08-01T00:00:00.000Z", Reason.PURGED)],
+        ),
+        (
+            "2026-09-01T00:00:00.000Z",
+            [("2026-08-01T00:00:00.000Z", Reason.EXPIRED), ("2026-08-01T00:00:00.000Z", Reason.PURGED)],
+        ),
+    ],
+)
+def test_what_lies_before_the_front_went_by_our_runs_as_far_as_they_reached(before: str | None, expected: Any) -> None:
+    assert knowledge(removed=lambda: Removed(before, lambda _facts: False)).of_all_before() == expected
