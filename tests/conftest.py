@@ -13,6 +13,7 @@ A server that cannot be had skips the test on a laptop and fails it when CI=true
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +25,10 @@ from demo.missing import Missing
 from demo.mysql_server import MySQL
 from demo.opensearch_server import Cluster
 from tests.world import Database, Outcome, World
+
+# A run from a background shell inherits a SIGINT that is ignored, and would hand it down to every process it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GIVEN_URL = os.environ.get("AUDIT_TEST_MYSQL_URL")
 Server = TypeVar("Server", MariaDB, Cluster, MySQL)
@@ -69,7 +74,8 @@ def opensearch() -> Iterator[str]:
     if given:
         yield given
         return
-    cluster = had(lambda: Cluster().start())
+    # Hundreds of tests leave their mark on this node's memory; half of it trips its circuit breaker.
+    cluster = had(lambda: Cluster(heap="1g").start())
     yield cluster.url
     cluster.stop()
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from agent.mapping.catalogue import CONTEXT, EXTRA, Catalogue
+from agent.mapping.context import DEEPEST
 from agent.mapping.draft import Draft
 from agent.mapping.ladder import Rung
 from agent.mapping.partition import Calendar, Period
@@ -160,6 +161,9 @@ class DocumentBuilder:
 
 
 def _object(raw: Any) -> dict[str, Any] | None:
+    # No text is deeper than it has brackets; one with many is looked at level by level, not by recursion.
+    if raw is None or raw.count("{") + raw.count("[") > DEEPEST:
+        return None
     try:
         value = orjson.loads(raw) if raw is not None else None
     except orjson.JSONDecodeError:

@@ -135,6 +135,7 @@ def test_a_run_under_way_is_given_up_when_its_rules_change(bench: Callable[..., 
 
 def test_the_weekly_comparison_counts_drift_by_kind(bench: Callable[..., Bench]) -> None:
     jobs = bench()
+    jobs.world.refresh()
     jobs.world.request("POST", f"/{jobs.world.index}/_delete_by_query?refresh=true", {"query": {"term": {"id": 7}}})
 
     jobs.run(jobs.jobs.verify())
