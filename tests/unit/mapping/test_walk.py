@@ -54,7 +54,7 @@ def shapes(properties: dict[str, Any], above: str = "") -> Iterator[tuple[str, b
         yield from shapes(mapping.get("properties", {}), f"{above}{key}.")
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(contexts, min_size=1, max_size=6))
 def test_each_scalar_ends_in_the_context_or_in_the_overflow(batch: list[Any]) -> None:
     make = builder(max_fields=6, max_depth=3)
@@ -76,7 +76,7 @@ def test_each_scalar_ends_in_the_context_or_in_the_overflow(batch: list[Any]) ->
         assert sorted(mapped) == expected
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(contexts, min_size=1, max_size=8))
 def test_the_catalogue_never_conflicts_with_itself_nor_grows_beyond_its_budget(batch: list[Any]) -> None:
     make = builder(max_fields=5, max_depth=3)
@@ -96,7 +96,7 @@ def test_the_catalogue_never_conflicts_with_itself_nor_grows_beyond_its_budget(b
     assert merged == make.catalogue.properties()
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(contexts, min_size=1, max_size=5), st.sampled_from(list(Rung)))
 def test_the_same_rows_give_the_same_bytes(batch: list[Any], rung: Rung) -> None:
     first, second = builder(max_fields=6), builder(max_fields=6)
@@ -105,7 +105,7 @@ def test_the_same_rows_give_the_same_bytes(batch: list[Any], rung: Rung) -> None
     assert [first.build(row, AT, rung).body for row in rows] == [second.build(row, AT, rung).body for row in rows]
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.text(max_size=60) | st.sampled_from(["{" * 3000, "[" * 3000 + "]" * 3000, '{"a":' * 900 + "1" + "}" * 900]))
 def test_any_text_at_all_becomes_a_document(text: str) -> None:
     for rung in Rung:
