@@ -23,7 +23,14 @@ from agent.searching.view import Order
 
 @click.command()
 @filter_options
-@click.option("--format", "form", type=click.Choice(["csv", "ndjson"]), default="csv", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "ndjson"]),
+    default="csv",
+    show_default=True,
+    help="A line a row, as CSV or as JSON.",
+)
 @click.option(
     "--output",
     "-o",
@@ -31,7 +38,12 @@ from agent.searching.view import Order
     help="The file; it appears when it is complete. Without it: stdout.",
 )
 @click.option(
-    "--sort", "order", type=click.Choice([str(order) for order in Order]), default="-created_at", show_default=True
+    "--sort",
+    "order",
+    type=click.Choice([str(order) for order in Order]),
+    default="-created_at",
+    show_default=True,
+    help="By what, a minus for the last first.",
 )
 @click.option("--bom", is_flag=True, help="Begin CSV with a byte order mark, by which Excel knows UTF-8.")
 @json_option

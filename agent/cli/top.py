@@ -25,7 +25,12 @@ DEFAULT_LIMIT = 100
 )
 @click.option("--limit", type=int, default=DEFAULT_LIMIT, show_default=True, help="Groups at most.")
 @click.option(
-    "--sort", "order", type=click.Choice([str(order) for order in GroupOrder]), default="count", show_default=True
+    "--sort",
+    "order",
+    type=click.Choice([str(order) for order in GroupOrder]),
+    default="count",
+    show_default=True,
+    help="What comes first: most rows, or the latest sight.",
 )
 @json_option
 @click.pass_obj

@@ -2,8 +2,10 @@
 
 What may go is the caller's decision, made between the two: only ids it names are deleted, and only while the predicate
 holds for them at that moment. Rows that somebody else has locked are left for the next run where the server can say
-so (SKIP LOCKED): Core's own purge must never find itself in a deadlock with us. Locks are held for one chunk, waits for
-other people's locks are short, and a chunk that could not get them leaves everything as it was.
+so (SKIP LOCKED): Core's own purge must never find itself in a deadlock with us. A purge by the index on created_at
+locks a row's index entry first and the row second, so that is our order too: whoever has the entry has the row, and
+neither ever holds what the other waits for. Locks are held for one chunk, waits for other people's locks are short, and
+a chunk that could not get them leaves everything as it was.
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ from dataclasses import dataclass
 
 from agent.mysql.engine import Connection, Database
 from agent.mysql.predicate import Predicate
-from agent.mysql.schema import Table
+from agent.mysql.schema import Table, quoted
+
+# No audit table has a column of this name: the predicate names its columns alone.
+_NAMED_ID = "audit_agent_named_id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,16 +78,45 @@ class RowDeleter:
         return Deleted(rows=deleted, remaining=tuple(int(row[0]) for row in left))
 
     def _delete_free(self, connection: Connection, ids: Sequence[int], predicate: Predicate) -> int:
-        if _can_skip_locked(connection.server_version):
-            found = connection.rows(
-                f"SELECT {self._id} FROM {self._table.quoted_name}"  # noqa: S608 - quoted, numbers
-                f" WHERE {self._named(ids)} FOR UPDATE SKIP LOCKED"
-            )
-            ids = [int(row[0]) for row in found]
+        if not _can_skip_locked(connection.server_version):
+            statement = f"DELETE FROM {self._table.quoted_name} WHERE {self._named(ids)} AND ({predicate.sql})"  # noqa: S608
+            return connection.execute(statement, predicate.params)
+        ids = self._locked(connection, ids)
         if not ids:
             return 0
-        statement = f"DELETE FROM {self._table.quoted_name} WHERE {self._named(ids)} AND ({predicate.sql})"  # noqa: S608
-        return connection.execute(statement, predicate.params)
+        return connection.execute(self._statement(ids, predicate), predicate.params)
+
+    def _statement(self, ids: Sequence[int], predicate: Predicate) -> str:
+        # A list of ids may be read by scanning the whole of a small table, which waits for rows that are not ours and
+        # takes no hint against it. A join from the ids to the key looks at these rows alone.
+        named = f"JSON_TABLE('{list(ids)}', '$[*]' COLUMNS ({_NAMED_ID} BIGINT UNSIGNED PATH '$')) named"
+        return (
+            f"DELETE expired FROM {named}"
+            f" STRAIGHT_JOIN {self._table.quoted_name} expired ON expired.{self._id} = named.{_NAMED_ID}"
+            f" WHERE {predicate.sql}"
+        )
+
+    def _locked(self, connection: Connection, ids: Sequence[int]) -> list[int]:
+        """Lock those of `ids` that nobody else has locked, and return them."""
+        params: tuple[str, ...] = ()
+        if self._table.created_at_index is None:
+            index, where = self._table.id_index, self._named(ids)
+        else:
+            index, (where, params) = self._table.created_at_index, self._entries(connection, ids)
+        sql = (
+            f"SELECT {self._id} FROM {self._table.quoted_name} FORCE INDEX ({quoted(index)})"  # noqa: S608 - quoted, bound
+            f" WHERE {where} FOR UPDATE SKIP LOCKED"
+        )
+        return [int(row[0]) for row in connection.rows(sql, params)]
+
+    def _entries(self, connection: Connection, ids: Sequence[int]) -> tuple[str, tuple[str, ...]]:
+        """Name the rows by their entries in the index on created_at, a point each: no other entry is looked at."""
+        created_at = self._table.created_at.quoted
+        sql = f"SELECT {self._id}, CAST({created_at} AS CHAR) FROM {self._table.quoted_name} WHERE {self._named(ids)}"  # noqa: S608
+        rows = connection.rows(sql)
+        # Ids grouped by their date would let the server look at every entry of that date instead.
+        points = [f"({created_at} = %s AND {self._id} = {int(row_id)})" for row_id, _date in rows]
+        return " OR ".join(points) or "FALSE", tuple(str(date) for _id, date in rows)
 
     def _named(self, ids: Sequence[int]) -> str:
         return f"{self._id} IN ({','.join(str(int(row_id)) for row_id in ids)})"

@@ -11,6 +11,9 @@ from pydantic import SecretStr
 from agent.mysql import Database, RowReader, Table, look_up, open_database
 from agent.mysql.source import TlsSettings
 
+# Closed after each test (conftest.py): hundreds of pools left open are more connections than a server has.
+OPENED: list[Database] = []
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tls:
@@ -40,6 +43,7 @@ def source(url: str, **changes: object) -> Source:
 def opened(url: str, **changes: object) -> tuple[Database, Table]:
     settings = source(url, **changes)
     database = open_database(settings)
+    OPENED.append(database)
     return database, look_up(database, settings)
 
 

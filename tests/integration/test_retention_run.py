@@ -203,7 +203,6 @@ def test_documents_of_rows_core_purged_follow_their_own_rule_or_are_mirrored(wor
     assert {document["id"] for document in world.documents()} == {1, 3}
 
 
-@pytest.mark.xfail(strict=False, reason="a purge by an index on created_at may be the victim of a deadlock with a run")
 def test_cores_purge_at_the_same_time_causes_no_error_and_no_drift(world: World, database: Database) -> None:
     database.fill(6_000, days=200)
     world.run("sync")
