@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -164,13 +164,15 @@ class World:
         stdout, stderr = process.communicate(timeout=timeout)
         return Outcome(code=process.returncode, stdout=stdout, stderr=stderr)
 
-    def start(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, env: Mapping[str, str] | None = None, log: IO[str] | None = None
+    ) -> subprocess.Popen[str]:
         """Start a verb that stays (`run`); it is killed at the end of the test if it still lives."""
         process = subprocess.Popen(
             [sys.executable, "-m", "agent", "-c", str(self.config), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=log or subprocess.PIPE,
             text=True,
             cwd=self.folder,
             env=_clean_environment(env or {}),

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,10 +50,19 @@ class Watched:
     def __init__(self, world: World) -> None:
         self.world = world
         self.process: subprocess.Popen[str] | None = None
+        self._log: Path = world.folder / f"agent-{uuid.uuid4().hex[:8]}.log"
 
     def start(self) -> subprocess.Popen[str]:
-        self.process = self.world.start("run")
+        with self._log.open("w") as log:
+            self.process = self.world.start("run", log=log)
         return self.process
+
+    def said(self) -> str:
+        """Return what the daemon has logged since it was started."""
+        return self._log.read_text()
+
+    def says(self, event: str) -> None:
+        until(lambda: event in self.said(), f"it logs {event}", told=self.said)
 
     def kill(self) -> None:
         assert self.process
@@ -63,9 +73,9 @@ class Watched:
         """Ask the daemon to end; return what it logged."""
         assert self.process
         self.process.send_signal(signal.SIGTERM)
-        _, said = self.process.communicate(timeout=30)
-        assert self.process.returncode == 0, said
-        return said
+        self.process.communicate(timeout=30)
+        assert self.process.returncode == 0, self.said()
+        return self.said()
 
     def state(self) -> dict[str, Any]:
         path = f"/{self.world.agent_prefix}-state/_doc/{self.world.instance}"

@@ -20,7 +20,8 @@ from agent.opensearch.names import Names
 from agent.opensearch.permissions import tried_permissions
 from agent.opensearch.templates import Templates
 
-pytestmark = pytest.mark.integration
+# The one secured node: its users and roles are changed by one test at a time.
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("secured")]
 
 URL = os.environ.get("AUDIT_TEST_SECURE_OPENSEARCH_URL", "")
 CERTS = Path(os.environ.get("AUDIT_TEST_SECURE_OPENSEARCH_CERTS", "/nonexistent"))

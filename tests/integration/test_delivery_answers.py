@@ -215,6 +215,7 @@ def test_a_refused_connection_is_waited_for(make_world: Callable[..., World], da
             network.heal()
             agent.delivers(ids)
             assert agent.dead_letters() == []
+            agent.wait(lambda: any("tail.recovered" in line for line in agent.lines), 30, "the log says it is over")
             assert sum("tail.recovered" in line for line in agent.lines) == 1
 
 
@@ -234,4 +235,4 @@ def test_a_certificate_that_is_not_trusted_is_waited_for(
             context.load_cert_chain(*good)
             agent.delivers(ids)
             assert agent.dead_letters() == []
-            assert any("tail.recovered" in line for line in agent.lines)
+            agent.wait(lambda: any("tail.recovered" in line for line in agent.lines), 30, "the log says it is over")

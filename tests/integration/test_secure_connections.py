@@ -24,7 +24,8 @@ from tests.integration.retention_world import aged, insert_raw
 from tests.integration.secured import Account, SecureWorld, account_of, role, secured
 from tests.world import Database
 
-pytestmark = pytest.mark.integration
+# The one secured node: its users and roles are changed by one test at a time.
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("secured")]
 SECRET = "planted-Secret-7"
 WAIT_SECONDS = 60
 

@@ -35,7 +35,8 @@ from tests.integration.secured import (
 )
 from tests.world import Database
 
-pytestmark = pytest.mark.integration
+# The one secured node: its users and roles are changed by one test at a time.
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("secured")]
 
 WRITER, READER = role("writer"), role("reader")
 PERMISSIONS = permissions_of(WRITER)

@@ -82,7 +82,8 @@ def test_a_rewind_is_asked_about_and_refused_without_an_answer(running: Watched)
 def ended(watched: Watched, said: str) -> str:
     """Wait until the daemon refuses to go on; it names the fault and the remedy where a person looks."""
     assert watched.process
-    _, told = watched.process.communicate(timeout=60)
+    watched.process.communicate(timeout=60)
+    told = watched.said()
     assert watched.process.returncode == 1, told
     assert said in told
     assert "sync --restart" in told

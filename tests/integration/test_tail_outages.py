@@ -78,7 +78,7 @@ def test_a_cluster_that_goes_away_loses_nothing(away: tuple[Watched, TcpProxy, T
     watched, _, cluster = away
     getattr(cluster, manner)()
     insert(watched.world.database, 5)
-    time.sleep(4)
+    watched.says("tail.deferred")
     cluster.heal()
     recovered(watched)
 
