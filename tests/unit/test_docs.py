@@ -52,7 +52,11 @@ def test_the_pages_show_calls():
     assert len(calls()) > 10
 
 
-@pytest.mark.parametrize(("page", "called", "options"), calls(), ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("page", "called", "options"),
+    calls(),
+    ids=lambda value: value if isinstance(value, str) else " ".join(sorted(value)),
+)
 def test_each_call_that_a_page_shows_exists_with_its_options(page: str, called: str, options: set[str]):
     verb, _, below = called.partition(" ")
     assert verb in VERBS, f"{page}: audit-agent {verb}"
