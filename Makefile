@@ -19,7 +19,8 @@ demo: $(STAMP) ## the guided tour on private servers (KEEP=1 leaves them running
 	@KEEP=$(KEEP) $(BIN)/python -m demo
 
 test: $(STAMP) ## all tests but the long ones, on real servers
-	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -m "not slow and not secured" -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -m "not slow and secured"
 
 test-slow: $(STAMP) ## the long ones: chaos, soak, a million rows
 	@$(BIN)/python -m pytest -m slow --timeout 3600

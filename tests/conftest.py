@@ -34,13 +34,6 @@ GIVEN_URL = os.environ.get("AUDIT_TEST_MYSQL_URL")
 Server = TypeVar("Server", MariaDB, Cluster, MySQL)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file on one worker, unless they say with whom they share a server."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
-
 def had(make: Callable[[], Server]) -> Server:
     """Return what `make` makes, or skip (fail in CI) with the reason why it cannot be made."""
     try:

@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -186,15 +187,21 @@ class World:
         request = Request(
             f"{self.opensearch_url}{path}", data=data, method=method, headers={"Content-Type": "application/json"}
         )
-        try:
-            with urlopen(request, timeout=30) as response:
-                text = response.read()
-        except HTTPError as error:
-            with error:
+        give_up = time.monotonic() + 30
+        while True:
+            try:
+                with urlopen(request, timeout=30) as response:
+                    text = response.read()
+                return json.loads(text) if text.strip() else {}
+            except HTTPError as error:
+                with error:
+                    said = error.read().decode()
                 if error.code == 404:
                     return None
-                raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from None
-        return json.loads(text) if text.strip() else {}
+                # A shard that is just being made cannot be searched yet.
+                if "all shards failed" not in said or time.monotonic() > give_up:
+                    raise AssertionError(f"{method} {path}: {error.code} {said}") from None
+            time.sleep(0.1)
 
     def refresh(self) -> None:
         self.request("POST", f"/{self.index_prefix}*,{self.agent_prefix}*/_refresh?allow_no_indices=true")

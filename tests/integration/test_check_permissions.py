@@ -20,8 +20,7 @@ from agent.opensearch.names import Names
 from agent.opensearch.permissions import tried_permissions
 from agent.opensearch.templates import Templates
 
-# The one secured node: its users and roles are changed by one test at a time.
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("secured")]
+pytestmark = [pytest.mark.integration, pytest.mark.secured]
 
 URL = os.environ.get("AUDIT_TEST_SECURE_OPENSEARCH_URL", "")
 CERTS = Path(os.environ.get("AUDIT_TEST_SECURE_OPENSEARCH_CERTS", "/nonexistent"))

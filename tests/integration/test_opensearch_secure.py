@@ -16,8 +16,7 @@ from agent.opensearch.client import Cluster, open_cluster, url_path
 from agent.opensearch.facts import Facts
 from tests.corner import Corner
 
-# The one secured node: its users and roles are changed by one test at a time.
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("secured")]
+pytestmark = [pytest.mark.integration, pytest.mark.secured]
 
 URL = os.environ.get("AUDIT_TEST_SECURE_OPENSEARCH_URL", "")
 CERTS = Path(os.environ.get("AUDIT_TEST_SECURE_OPENSEARCH_CERTS", "/nonexistent"))

@@ -24,8 +24,7 @@ from tests.integration.retention_world import aged, insert_raw
 from tests.integration.secured import Account, SecureWorld, account_of, role, secured
 from tests.world import Database
 
-# The one secured node: its users and roles are changed by one test at a time.
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("secured")]
+pytestmark = [pytest.mark.integration, pytest.mark.secured]
 SECRET = "planted-Secret-7"
 WAIT_SECONDS = 60
 

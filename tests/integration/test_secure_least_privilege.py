@@ -35,8 +35,7 @@ from tests.integration.secured import (
 )
 from tests.world import Database
 
-# The one secured node: its users and roles are changed by one test at a time.
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("secured")]
+pytestmark = [pytest.mark.integration, pytest.mark.secured]
 
 WRITER, READER = role("writer"), role("reader")
 PERMISSIONS = permissions_of(WRITER)
