@@ -2,7 +2,8 @@
 
     0 done · 1 failed · 2 usage or configuration · 3 drift found · 4 brake refused · 130 interrupted
 
-A verb's module is imported when the verb is called, so that the daemon does not carry what only `search` draws with.
+A verb's module is imported when the verb is called, so that the daemon does not carry what only `search` draws with
+and `search` not what only the daemon needs.
 """
 
 from __future__ import annotations
@@ -12,13 +13,17 @@ import sys
 import traceback
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from agent import __version__
-from agent.cli.app import Application
+from agent.cli.garbage import imports_spared
 from agent.errors import AgentError, ConfigError
 from agent.observing.line import neutralise
+
+if TYPE_CHECKING:
+    from agent.cli.app import Application
 
 INTERRUPTED = 130
 
@@ -58,7 +63,8 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(VERBS[cmd_name][0])
+        with imports_spared():
+            module = importlib.import_module(VERBS[cmd_name][0])
         command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)  # noqa: S101  narrows the type of a table entry
         return command
@@ -83,6 +89,8 @@ class Verbs(click.Group):
 @click.pass_context
 def audit_agent(context: click.Context, config: Path) -> None:
     """Ship the ImpulseCore audit log into OpenSearch, exactly."""
+    from agent.cli.app import Application  # noqa: PLC0415  --help and --version need none of what it is made of
+
     made = context.obj
     context.obj = Application(config)
     if isinstance(made, list):

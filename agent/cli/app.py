@@ -1,7 +1,9 @@
 """The application: every part of one instance, made from the configuration when first asked for.
 
-Verbs ask it for what they need; nothing is connected to, nor even imported into memory as an open connection, before.
+Verbs ask it for what they need; nothing is connected to before, and nothing that is large is even imported: a search
+carries no database driver, and only what writes events carries the log.
 """
+# ruff: noqa: PLC0415  a part is imported where it is made; all of them would cost each verb twice the time it starts in
 
 from __future__ import annotations
 
@@ -13,37 +15,37 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from agent import __version__
 from agent.config import Configuration, RetentionFile, RetentionSettings, load_all
 from agent.errors import ConfigError
-from agent.mapping.catalogue import Catalogue
-from agent.mapping.document import DocumentBuilder
-from agent.mapping.partition import Period
-from agent.mapping.redaction import Redaction
-from agent.mapping.rules import FieldRules, NativeType
-from agent.mysql.engine import Database, open_database
-from agent.mysql.rows import RowReader
-from agent.mysql.schema import Table, look_up
-from agent.mysql.source_identity import SourceIdentity, identity
-from agent.observing.logging import EventLog, set_up
 from agent.observing.mask import SecretMask
-from agent.opensearch.agent_indices import ensure_agent_indices
-from agent.opensearch.bulk import ClusterBulk
 from agent.opensearch.client import Cluster, open_cluster
 from agent.opensearch.credentials import basic_token
-from agent.opensearch.dead_letters import ClusterDeadLetters
-from agent.opensearch.journal import ClusterJournal
 from agent.opensearch.names import Names
-from agent.opensearch.partitions import ClusterPartitions
 from agent.opensearch.search import Search
 from agent.opensearch.state import ClusterState
-from agent.opensearch.templates import Templates
-from agent.retention.expired import Expiry
-from agent.retention.journal import Journal
-from agent.row import Row
 from agent.state import StateDocument, new_holder
+
+if TYPE_CHECKING:
+    from agent.mapping.catalogue import Catalogue
+    from agent.mapping.document import DocumentBuilder
+    from agent.mapping.partition import Period
+    from agent.mapping.redaction import Redaction
+    from agent.mapping.rules import FieldRules, NativeType
+    from agent.mysql.engine import Database
+    from agent.mysql.rows import RowReader
+    from agent.mysql.schema import Table
+    from agent.mysql.source_identity import SourceIdentity
+    from agent.observing.logging import EventLog
+    from agent.opensearch.bulk import ClusterBulk
+    from agent.opensearch.dead_letters import ClusterDeadLetters
+    from agent.opensearch.partitions import ClusterPartitions
+    from agent.opensearch.templates import Templates
+    from agent.retention.expired import Expiry
+    from agent.retention.journal import Journal
+    from agent.row import Row
 
 # Another process may run retention at any time: what it expired is known here this much later at the latest.
 EXPIRY_SECONDS = 30.0
@@ -77,6 +79,8 @@ class Application:
     @cached_property
     def log(self) -> EventLog:
         """Set up the log; secrets of the configuration are masked in every line."""
+        from agent.observing.logging import set_up
+
         log = self.configuration.settings.log
         return set_up(format="json" if log.format == "json" else "text", level=log.level, mask=self.mask)
 
@@ -100,21 +104,29 @@ class Application:
     @cached_property
     def database(self) -> Database:
         """Prepare connections to the source."""
+        from agent.mysql.engine import open_database
+
         return open_database(self.configuration.settings.source)
 
     @cached_property
     def table(self) -> Table:
         """Look the audit table up. Raises ConfigError for what is missing."""
+        from agent.mysql.schema import look_up
+
         return look_up(self.database, self.configuration.settings.source)
 
     @property
     def source_identity(self) -> SourceIdentity:
         """Ask the source who it is now."""
+        from agent.mysql.source_identity import identity
+
         return identity(self.database, self.table)
 
     @cached_property
     def rows(self) -> RowReader:
         """Read rows; a value longer than what is indexed of it never crosses the wire."""
+        from agent.mysql.rows import RowReader
+
         return RowReader(self.database, self.table, max_value_bytes=self.configuration.settings.context.max_bytes)
 
     @cached_property
@@ -131,11 +143,15 @@ class Application:
     @cached_property
     def templates(self) -> Templates:
         """Keep the cluster's templates."""
+        from agent.opensearch.templates import Templates
+
         return Templates(self.cluster, self.names)
 
     @cached_property
     def partitions(self) -> ClusterPartitions:
         """Keep the instance's partitions."""
+        from agent.opensearch.partitions import ClusterPartitions
+
         opensearch = self.configuration.settings.opensearch
         return ClusterPartitions(
             self.cluster,
@@ -154,6 +170,8 @@ class Application:
     @cached_property
     def bulk(self) -> ClusterBulk:
         """Send bulk requests."""
+        from agent.opensearch.bulk import ClusterBulk
+
         return ClusterBulk(self.cluster)
 
     @cached_property
@@ -164,12 +182,16 @@ class Application:
 
     def make_ready(self) -> list[str]:
         """Install what the agent needs of its own before it writes anything: templates and agent indices."""
+        from agent.opensearch.agent_indices import ensure_agent_indices
+
         installed = self.templates.ensure()
         return installed + ensure_agent_indices(self.cluster, self.names, self.templates)
 
     @cached_property
     def field_rules(self) -> FieldRules:
         """Translate context_fields.yml into what mapping understands."""
+        from agent.mapping.rules import FieldRules
+
         fields = self.configuration.context_fields
         redact = fields.redact
         return FieldRules(
@@ -184,11 +206,15 @@ class Application:
     @cached_property
     def redaction(self) -> Redaction:
         """Replace secrets before anything leaves the process."""
+        from agent.mapping.redaction import Redaction
+
         return Redaction(self.field_rules)
 
     @cached_property
     def catalogue(self) -> Catalogue:
         """Know the mapped context paths."""
+        from agent.mapping.catalogue import Catalogue
+
         context = self.configuration.settings.context
         return Catalogue(
             max_fields=context.max_fields,
@@ -200,6 +226,8 @@ class Application:
     @cached_property
     def builder(self) -> DocumentBuilder:
         """Build documents."""
+        from agent.mapping.document import DocumentBuilder
+
         settings = self.configuration.settings
         return DocumentBuilder(
             instance=self.instance,
@@ -215,6 +243,8 @@ class Application:
     @cached_property
     def dead_letters(self) -> ClusterDeadLetters:
         """Keep rejected rows."""
+        from agent.opensearch.dead_letters import ClusterDeadLetters
+
         return ClusterDeadLetters(self.cluster, self.names.dead_letters, self.instance)
 
     @cached_property
@@ -235,7 +265,7 @@ class Application:
 
     def refused(self, rows: Sequence[Row]) -> Container[int]:
         """Return the ids of rows that a retention run has expired and that are not to be indexed again."""
-        from agent.cli.retaining import Retaining  # noqa: PLC0415  it is itself made from an application's parts
+        from agent.cli.retaining import Retaining
 
         if self._expiry is None or time.monotonic() - self._expiry_read_at > EXPIRY_SECONDS:
             self._expiry = Retaining(self, self.retention_settings, self.retention_digest).expiry()
@@ -249,6 +279,9 @@ class Application:
     @cached_property
     def journal(self) -> Journal:
         """Append to the instance's journal."""
+        from agent.opensearch.journal import ClusterJournal
+        from agent.retention.journal import Journal
+
         store = ClusterJournal(self.cluster, self.names.journal, self.instance)
         return Journal(store, instance=self.instance)
 

@@ -74,22 +74,21 @@ class Catalogue:
 
     # -- widening, called by the walk ---------------------------------------------------------------------------
 
-    def admit_object(self, node: dict[str, Node], key: str, path: Path) -> dict[str, Node] | None:
-        """Make an unknown path an object; None when the budget is used up."""
-        if self.paths >= self.max_fields and path[0] == CONTEXT:
-            return None
+    def has_room(self, path: Path) -> bool:
+        """Return whether the budget has one more path; asked before one is admitted."""
+        return self.paths < self.max_fields or path[0] != CONTEXT
+
+    def admit_object(self, node: dict[str, Node], key: str, path: Path) -> dict[str, Node]:
+        """Make an unknown path an object."""
         child: dict[str, Node] = {}
         self._put(node, key, path, child)
         return child
 
-    def admit_leaf(self, node: dict[str, Node], key: str, path: Path, flags: int, today: str | None) -> bool:
-        """Make an unknown path a leaf; False when the budget is used up."""
-        if self.paths >= self.max_fields and path[0] == CONTEXT:
-            return False
+    def admit_leaf(self, node: dict[str, Node], key: str, path: Path, flags: int, today: str | None) -> None:
+        """Make an unknown path a leaf."""
         if today:
             self._first_seen[path] = today
         self._put(node, key, path, self._flags(path, flags))
-        return True
 
     def admit_column(self, name: str) -> None:
         """Make an extra column of the table a leaf, whatever its values turn out to be."""

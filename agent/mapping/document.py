@@ -14,7 +14,7 @@ import orjson
 
 from agent.mapping.catalogue import CONTEXT, EXTRA, Catalogue
 from agent.mapping.context import DEEPEST
-from agent.mapping.draft import Draft
+from agent.mapping.draft import Draft, Unfit
 from agent.mapping.ladder import Rung
 from agent.mapping.partition import Calendar, Period
 from agent.mapping.redaction import Redaction
@@ -97,12 +97,12 @@ class DocumentBuilder:
         }
         overflow = _NONE
         redactions = None if rung or created_at is None else self._fill(source, row, partition)
-        if redactions:
-            source["agent"]["redacted"] = sorted(redactions)
-        elif redactions is None:
+        if redactions is None or isinstance(redactions, Unfit):
             draft = Draft(self, source, agent, partition, rung)
-            draft.fill(row)
+            draft.fill(row, redactions)
             overflow, redactions = draft.overflow, draft.redactions
+        elif redactions:
+            source["agent"]["redacted"] = sorted(redactions)
         number, crc = row[0], row[-1]
         if not isinstance(number, int) or not isinstance(crc, int):
             raise TypeError("the id and the checksum of a row are integers")
@@ -116,10 +116,11 @@ class DocumentBuilder:
         source: dict[str, Any] = dict(zip(self._names, row, strict=False))
         return created_at is not None and self._fill(source, row, partition) == _NONE
 
-    def _fill(self, source: dict[str, Any], row: Row, partition: str) -> Mapping[str, int] | None:
+    def _fill(self, source: dict[str, Any], row: Row, partition: str) -> Mapping[str, int] | Unfit | None:
         """Put the context into the source: as it came, as nearly always, or without its secrets.
 
-        Return how many secrets were replaced, by rule; None says that a draft is needed.
+        Return how many secrets were replaced, by rule. None says that a draft is needed, Unfit that it can begin with
+        what was parsed and redacted here.
         """
         raw = source.pop(CONTEXT, None)
         if not self._columns_fit(source, row):
@@ -135,7 +136,7 @@ class DocumentBuilder:
         counts: dict[str, int] = {}
         value = self.redaction.value(value, counts, texts=True)
         if not fits(self._tree, value):
-            return None
+            return Unfit(value, counts)
         source[CONTEXT] = value
         return counts
 

@@ -6,7 +6,7 @@ server before. Each value still ends in the document: mapped, in the overflow, o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from agent.mapping.catalogue import CONTEXT, EXTRA, Catalogue
 from agent.mapping.context import decode, decode_exactly
@@ -25,6 +25,13 @@ OVERFLOW = "context_overflow"
 _MARGIN = 16 * 1024
 LONGEST_NOTE = 500
 """Characters of a note about the row (a parser's message, a date that is none)."""
+
+
+class Unfit(NamedTuple):
+    """Hold a context that is parsed and free of secrets, and of which some path is not in the catalogue as it is."""
+
+    value: dict[str, Any]
+    redactions: Counts
 
 
 class Workshop(Protocol):
@@ -50,8 +57,8 @@ class Draft:
         self.overflow: dict[str, int] = {}
         self.redactions: Counts = {}
 
-    def fill(self, row: Row) -> None:
-        """Turn the columns of one row into fields of its document."""
+    def fill(self, row: Row, unfit: Unfit | None = None) -> None:
+        """Turn the columns of one row into fields of its document; `unfit` is its context, as far as it was got."""
         shape = self._workshop.shape
         self._source.pop(CONTEXT, None)
         place = shape.position(CONTEXT)
@@ -64,7 +71,10 @@ class Draft:
         if shape.extra:
             columns = zip(shape.extra, row[len(shape.fields) : -1], strict=True)
             self._put_extra({name: self._text(item) if isinstance(item, str) else item for name, item in columns})
-        if raw is not None:
+        if unfit is not None and not has_cut_numbers(unfit.value):
+            self._count(unfit.redactions)
+            self._walk(unfit.value)
+        elif raw is not None:
             self._put_context(str(raw))
         if self.redactions:
             self._agent["redacted"] = sorted(self.redactions)
@@ -109,9 +119,12 @@ class Draft:
             exact = decode_exactly(raw).value
             counts = {}
             redacted = self._redacted(raw, exact if exact is not None else value, counts)
+        self._count(counts)
+        self._route(redacted)
+
+    def _count(self, counts: Counts) -> None:
         for rule, count in counts.items():
             self.redactions[rule] = self.redactions.get(rule, 0) + count
-        self._route(redacted)
 
     def _redacted(self, raw: str, value: dict[str, Any], counts: Counts) -> dict[str, Any]:
         redaction = self._workshop.redaction
@@ -131,6 +144,9 @@ class Draft:
         if self._is_sent_as_it_is(value):
             self._source[CONTEXT] = value
             return
+        self._walk(value)
+
+    def _walk(self, value: dict[str, Any]) -> None:
         walk = Walk(self._workshop.catalogue, exceptions=self._exceptions, today=self._today)
         if self._rung >= Rung.ALL_OVERFLOW:
             walk.overflow.value = walk.overflow.spill(value, (CONTEXT,), REJECTED)

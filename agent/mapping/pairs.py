@@ -14,7 +14,7 @@ from agent.mapping.secret_keys import SecretKeys
 _PAIR = re.compile(
     r"(?<![A-Za-z0-9_.-])"
     r"((?:(?:api|access|private|secret|secret access|licen[cs]e|encryption|signing|session) (?:key|token|id))"
-    r"|[A-Za-z0-9_.-]{2,80})"
+    r"|[A-Za-z0-9_.-]{2,80}+)"  # possessive: nothing of a word may follow it, so no shorter one would do
     r"(?:\]?\\{0,8}[\"']?\s{0,8}(?:=>|[:=>]|%3[dD])\s{0,8}|\s{1,4}is\s{1,4})",
     re.IGNORECASE,
 )

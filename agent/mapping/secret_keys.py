@@ -91,7 +91,9 @@ class SecretKeys:
     def _find(self, key: str) -> str | None:
         if MARK in key and is_replaced(key):
             return None
-        name = _NOISE.sub("", key.lower())
+        name = key.lower()
+        if not name.isalnum():  # else there is no noise in it, as in most keys that are data
+            name = _NOISE.sub("", name)
         for pattern, expression in self._own:
             if expression.search(name):
                 return pattern

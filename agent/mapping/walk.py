@@ -43,7 +43,8 @@ def fits(  # noqa: C901, PLR0911, PLR0912 - the hot loop, unrolled
         known = node.get(key)
         kind = item.__class__
         if kind is str:
-            if clean is not None and item not in clean and not clean.vouches(item):
+            # A secret itself is not worth a look, nor a place among the texts that come back.
+            if clean is not None and item not in clean and (known == _REDACTED or not clean.vouches(item)):
                 return False
             if known == _BOTH:
                 continue
@@ -185,11 +186,12 @@ class Walk:
         path = (*above, *segments)
         if sum(map(len, path)) > LONGEST_PATH:
             return NOWHERE, self.overflow.spill(item, path, BAD)
-        for length in range(len(above) + 1, len(path)):
-            child = self._child(node, path[:length])
-            if isinstance(child, str):
-                return NOWHERE, self.overflow.spill(item, path, child)
-            node = child
+        if len(segments) > 1:
+            for length in range(len(above) + 1, len(path)):
+                child = self._child(node, path[:length])
+                if isinstance(child, str):
+                    return NOWHERE, self.overflow.spill(item, path, child)
+                node = child
         shape = shape_of(item, LIST_DEPTH - self._arrays)
         if shape is Shape.EMPTY:
             return item, NOWHERE
@@ -224,8 +226,7 @@ class Walk:
             return CONFLICT
         if len(path) > self._catalogue.max_depth:  # its own children would be one deeper
             return TOO_DEEP
-        admitted = self._catalogue.admit_object(node, path[-1], path)
-        return BUDGET if admitted is None else admitted
+        return self._catalogue.admit_object(node, path[-1], path) if self._catalogue.has_room(path) else BUDGET
 
     def _admit(self, node: dict[str, Node], path: Path, item: Any) -> str | None:
         """Let the leaf at a path take a scalar or an array of them; return the reason why it can't."""
@@ -234,13 +235,15 @@ class Walk:
         known = node.get(path[-1])
         if isinstance(known, dict):
             return CONFLICT
-        flags = kinds_in(item)
         if known is not None:
-            self._catalogue.widen_leaf(node, path[-1], path, flags)
+            self._catalogue.widen_leaf(node, path[-1], path, kinds_in(item))
             return None
         if len(path) - 1 > self._catalogue.max_depth:
             return TOO_DEEP
-        return None if self._catalogue.admit_leaf(node, path[-1], path, flags, self._today) else BUDGET
+        if not self._catalogue.has_room(path):  # asked first: keys that are data must not cost what fields do
+            return BUDGET
+        self._catalogue.admit_leaf(node, path[-1], path, kinds_in(item), self._today)
+        return None
 
 
 def has_cut_numbers(value: Any) -> bool:

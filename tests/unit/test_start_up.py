@@ -1,0 +1,66 @@
+"""A verb carries what it needs and nothing else that is large: what loads decides how long a short answer takes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.node import Reply, Request, stub_node
+
+TELLING = """
+import sys
+from agent.cli import main
+try:
+    main()
+finally:
+    print("loaded", *(name for name in sys.modules if "." not in name), file=sys.stderr)
+"""
+DRIVER = {"sqlalchemy", "pymysql", "cryptography"}
+DAEMON = {"prometheus_client", "schedule", "structlog"}
+DRAWING = {"rich"}
+
+
+def nothing_found(request: Request) -> Reply:
+    """Answer as an index without documents and without a state does."""
+    if "/_doc/" in request.path:
+        return Reply(status=404, body=b'{"_index":"impulse-agent-state","_id":"whmcs","found":false}')
+    return Reply(body=json.dumps({"hits": {"total": {"value": 0, "relation": "eq"}, "hits": []}}).encode())
+
+
+def loaded(*arguments: str) -> set[str]:
+    """Return the modules a verb has loaded by its end."""
+    command = [sys.executable, "-c", TELLING, *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return set(ended.stderr.rpartition("loaded ")[2].split())
+
+
+@pytest.mark.parametrize("verb", ["actions", "alerts", "export", "fields", "journal", "search", "setup", "top"])
+def test_a_verb_that_only_asks_the_index_carries_neither_a_database_driver_nor_the_daemon(verb: str) -> None:
+    assert not loaded(verb, "--help") & (DRIVER | DAEMON | DRAWING)
+
+
+def test_help_and_version_read_no_configuration_and_know_no_server() -> None:
+    for option in ("--help", "--version"):
+        assert not loaded(option) & {*DRIVER, *DAEMON, *DRAWING, "opensearchpy", "pydantic", "yaml"}
+
+
+def test_catching_up_without_a_terminal_draws_nothing() -> None:
+    assert not loaded("sync", "--help") & DRAWING
+
+
+def test_a_search_that_was_answered_has_loaded_no_more(tmp_path: Path) -> None:
+    config = tmp_path / "agent.yml"
+    with stub_node(nothing_found) as node:
+        config.write_text(
+            "instance: whmcs\n"
+            "source: {url: mysql+pymysql://nobody@127.0.0.1:1/none}\n"
+            f"opensearch: {{hosts: ['{node.url}']}}\n"
+        )
+        found = loaded("-c", str(config), "search", "--format", "json")
+    assert "opensearchpy" in found
+    assert not found & (DRIVER | DAEMON | DRAWING)
