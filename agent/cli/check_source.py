@@ -108,7 +108,14 @@ def _needless(app: Application, policy: RetentionSettings) -> Iterator[Finding]:
 def _retention(app: Application, policy: RetentionSettings) -> Iterator[Finding]:
     followed = policy.follow_core_setting
     if followed is not None:
-        found = core_retention(app.database, app.table.schema, table=followed.table, keys=followed.key)
+        found = core_retention(
+            app.database,
+            app.table.schema,
+            table=followed.table,
+            keys=followed.key,
+            key_column=followed.key_column,
+            value_column=followed.value_column,
+        )
         yield retention.core(found)
     for replica in policy.pace.replicas:
         watched = database_at(replica.get_secret_value(), app.configuration.settings.source)

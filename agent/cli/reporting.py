@@ -24,6 +24,9 @@ STALL_SECONDS = 300.0
 BATCH_LINE_SECONDS = 10.0
 RANGES_SAID = 5
 
+# Without either of them nothing is shipped: to whoever reads the log they are one outage.
+_SHIPPING = ("lease", "tail")
+
 _DEFERRED = {
     "tail": Event.TAIL_DEFERRED,
     "lease": Event.TAIL_DEFERRED,
@@ -46,6 +49,7 @@ class Reporting:
         self._batch: Counter[str] = Counter()
         self._batch_said_at = float("-inf")
         self._outage = ""
+        self._leads_again = False
         self._publish("idle", "no step has finished yet")
 
     def stepped(self, step: Step, progress: Progress) -> None:
@@ -67,6 +71,7 @@ class Reporting:
             self.metrics.event(module_slug, severity, source, rows)
         self.positioned(progress)
         self._publish("shipping" if shipped else "idle", "")
+        self._say_leading_again(now)
         self._say_gaps(step)
         self._say_batch(step, progress, now)
 
@@ -103,6 +108,7 @@ class Reporting:
         now = time.monotonic()
         if was_leading:
             self.log.say(Event.LEASE_LOST)
+        self._say_leading_again(now)
         if self.health.condition.state != "standby":
             self.log.say(Event.LEASE_STANDBY)
         self.metrics.observe_lease(held=False)
@@ -113,7 +119,9 @@ class Reporting:
         reason = f"tail paused by {pause.get('who')}: {pause.get('why') or 'no reason given'}"
         if not self.health.condition.paused:
             self.log.say(Event.PAUSED, what="tail", who=pause.get("who"), why=pause.get("why"))
-        self.health.paused(time.monotonic(), reason)
+        now = time.monotonic()
+        self._say_leading_again(now)
+        self.health.paused(now, reason)
         self._publish("idle", reason)
 
     def resumed(self) -> None:
@@ -126,12 +134,12 @@ class Reporting:
         now = time.monotonic()
         reason = self.log.mask(str(error))
         kind = error.kind if isinstance(error, TemporaryError) else type(error).__name__
-        if job in ("tail", "lease"):
+        if job in _SHIPPING:
             self.health.step_failed(now, reason)
             self._publish("degraded", reason)
-            self._outage = kind
-        elif kind == self._outage:
-            # The cluster that is away for the tail is away for every other job too: told once is enough.
+            self._outage, self._leads_again = kind, False
+        elif self._outage and (kind == self._outage or isinstance(error, TemporaryError)):
+            # The store that is away for the tail is away for every other job too: told once is enough.
             return
         if isinstance(error, LeaseLost):
             self.log.say(Event.TAIL_FENCED, error=reason)
@@ -143,7 +151,7 @@ class Reporting:
         event = _DEFERRED.get(job, Event.JOB_FAILED) if expected else Event.JOB_FAILED
         self.log.failed(
             event,
-            key=job,
+            key="shipping" if job in _SHIPPING else job,
             now=now,
             reason=kind,
             job=job,
@@ -154,9 +162,13 @@ class Reporting:
 
     def recovered(self, job: str) -> None:
         """Tell that a job works again."""
-        if job in ("tail", "lease"):
-            self._outage = ""
-        self.log.recovered(Event.TAIL_RECOVERED, key=job, now=time.monotonic(), job=job)
+        if job == "lease":
+            # Whether that ends the outage is for the next step to say: the other store may be away still.
+            self._leads_again = True
+        elif job == "tail":
+            self._ships_again(time.monotonic())
+        else:
+            self.log.recovered(Event.TAIL_RECOVERED, key=job, now=time.monotonic(), job=job)
 
     def alive(self) -> None:
         """Show life to the service manager while healthy."""
@@ -164,6 +176,14 @@ class Reporting:
         self.health.progressed(now)
         if self.health.healthy(now).ok:
             self.systemd.alive()
+
+    def _say_leading_again(self, now: float) -> None:
+        if self._leads_again:
+            self._ships_again(now)
+
+    def _ships_again(self, now: float) -> None:
+        self._outage, self._leads_again = "", False
+        self.log.recovered(Event.TAIL_RECOVERED, key="shipping", now=now, job="tail")
 
     def _publish(self, state: str, reason: str) -> None:
         self._published |= {"state": state, "reason": reason}

@@ -43,7 +43,14 @@ class Retaining:
         follow = self.settings.follow_core_setting
         if follow is None:
             return rule_set(self.settings)
-        found = core_retention(self._app.database, self._app.table.schema, table=follow.table, keys=follow.key)
+        found = core_retention(
+            self._app.database,
+            self._app.table.schema,
+            table=follow.table,
+            keys=follow.key,
+            key_column=follow.key_column,
+            value_column=follow.value_column,
+        )
         return rule_set(self.settings, CoreDays(days=found.days, reason=found.reason))
 
     @property

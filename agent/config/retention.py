@@ -43,8 +43,10 @@ class CoreSetting(Section):
     table: Annotated[str, TABLE] = Field(
         default="mod_impulsecore_settings", description="table of the settings; needs its own SELECT grant"
     )
-    key_column: Annotated[str, COLUMN] = Field(default="setting_key", description="its column of names")
-    value_column: Annotated[str, COLUMN] = Field(default="setting_value", description="its column of values")
+    key_column: Annotated[str, COLUMN] = Field(
+        default="setting_key", description="its column of names; left as it is, other likely names are tried too"
+    )
+    value_column: Annotated[str, COLUMN] = Field(default="setting_value", description="its column of values; the same")
 
 
 class RetentionRule(Section):

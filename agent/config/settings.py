@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,6 +18,8 @@ from agent.config.connections import OpenSearchSettings, SourceSettings
 from agent.config.section import Section
 from agent.config.times import WEEKLY_TIME
 from agent.config.values import Flag, Number, OneOf, Size, WholeNumber, refuse
+
+_LIKE_A_PARTITION = re.compile(r".*-(?:undated|(?:19|20|21)\d\d|(?:undated|\d{4})-\d{6,})")
 
 
 class GapSettings(Section):
@@ -167,9 +170,10 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _instance_is_no_partition(self) -> Self:
-        if self.instance.endswith("-undated"):
-            # The read alias of this instance would be the partition of another one's rows without a date.
-            refuse("a name that does not end in -undated", got=f'"{self.instance}"', at=("instance",))
+        if _LIKE_A_PARTITION.fullmatch(self.instance):
+            # The read alias of this instance would be the write alias, or an index, of another one's partition.
+            allowed = "a name that does not end as a partition does (-undated, a year, either with a number)"
+            refuse(allowed, got=f'"{self.instance}"', at=("instance",))
         return self
 
     @property

@@ -41,8 +41,6 @@ class Event(StrEnum):
     AGENT_STOPPING = "agent.stopping", Level.INFO, "a signal came; the batch in flight is finished first"
     AGENT_STOPPED = "agent.stopped", Level.INFO, "the daemon ended; `reason` says by whose will"
     AGENT_REFUSED = "agent.refused", Level.ERROR, "going on would be a guess, so the agent stopped; the remedy is named"
-    HEARTBEAT_FAILED = "heartbeat.failed", Level.WARNING, "the state document could not be refreshed; `status` will age"
-    STATE_CREATED = "state.created", Level.INFO, "first start of this instance: a new state document"
     JOB_FAILED = "job.failed", Level.ERROR, "a scheduled job met an error nobody expected; it runs again at its time"
     LIBRARY_WARNING = "library.warning", Level.WARNING, "a library or the interpreter warned"
 
@@ -50,30 +48,18 @@ class Event(StrEnum):
     TAIL_GAP_OPENED = "tail.gap_opened", Level.INFO, "ids are missing below the frontier; they are watched"
     TAIL_GAP_CLOSED = "tail.gap_closed", Level.INFO, "late rows came and were shipped"
     TAIL_GAP_SKIPPED = "tail.gap_skipped", Level.INFO, "missing ids are proven dead and no longer waited for"
-    TAIL_GAP_MERGED = (
-        "tail.gap_merged",
-        Level.WARNING,
-        "too many open gaps: neighbours merged, rows between are re-read",
-    )
-    TAIL_LATE_ROWS = "tail.late_rows", Level.WARNING, "rows came below the watermark, found by the watch list; shipped"
     TAIL_EVIDENCE_CHANGED = "tail.evidence_changed", Level.WARNING, "gaps are proven dead in another way now, and why"
     TAIL_ROWS_LOST = "tail.rows_lost", Level.ERROR, "rows were purged from the table before they could be shipped"
     TAIL_DEFERRED = "tail.deferred", Level.WARNING, "the step could not finish and is tried again; nothing is lost"
     TAIL_RECOVERED = "tail.recovered", Level.INFO, "the outage is over: its length and the failed tries"
     TAIL_FENCED = "tail.fenced", Level.ERROR, "another agent wrote the checkpoint; this one gave way"
-    TAIL_CLOCK_AHEAD = "tail.clock_ahead", Level.WARNING, "the newest row lies in the future: check source.time_zone"
-    CONTEXT_WIDENED = "context.widened", Level.INFO, "new context fields became searchable"
-    CONTEXT_FULL = "context.full", Level.WARNING, "the budget of context fields is spent; new ones go to the overflow"
     DEAD_LETTER_KEPT = "dead_letter.kept", Level.WARNING, "a row was refused for its own fault and kept with the reason"
-    DEAD_LETTER_REPLAYED = "dead_letter.replayed", Level.INFO, "a kept row was sent again and taken"
 
     LEASE_ACQUIRED = "lease.acquired", Level.INFO, "this agent ships for the instance now"
     LEASE_LOST = "lease.lost", Level.WARNING, "the database session that held the lease is gone; shipping stopped"
     LEASE_STANDBY = "lease.standby", Level.INFO, "another agent holds the lease; this one waits"
 
-    PARTITION_CREATED = "partition.created", Level.INFO, "a new period began: its index and aliases exist"
     TEMPLATE_INSTALLED = "template.installed", Level.INFO, "an index template was missing or old and was written"
-    TEMPLATE_DRIFTED = "template.drifted", Level.WARNING, "a person changed a template; it was left as it is"
 
     RETENTION_PLANNED = "retention.planned", Level.INFO, "what would be deleted by which rule; nothing was deleted yet"
     RETENTION_DELETED = "retention.deleted", Level.INFO, "rows or documents were deleted by a rule and journaled"
@@ -100,6 +86,5 @@ class Event(StrEnum):
     RESUMED = "resumed", Level.INFO, "a person ended the pause"
 
     CONFIG_INSECURE = "config.insecure", Level.WARNING, "a setting weakens security, e.g. certificates are not verified"
-    CONFIG_RELOADED = "config.reloaded", Level.INFO, "a signal asked for it and files were read again"
     HTTP_LISTENING = "http.listening", Level.INFO, "metrics and health are served at this address"
     HTTP_FAILED = "http.failed", Level.ERROR, "a request to the metrics endpoint met an error"

@@ -18,7 +18,8 @@ from agent.errors import ConfigError
 _PARTITION = r"\d{4}(?:\.\d\d(?:\.\d\d)?)?|undated"
 _SAFE = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 # An instance of this shape would give its read alias the name of another instance's partition.
-_LIKE_A_PARTITION = re.compile(rf".*-(?:(?:{_PARTITION})-\d{{6,}}|undated|\d{{4}}\.\d\d(?:\.\d\d)?)")
+_YEAR = r"(?:19|20|21)\d\d"
+_LIKE_A_PARTITION = re.compile(rf".*-(?:(?:{_PARTITION})-\d{{6,}}|undated|{_YEAR}|\d{{4}}\.\d\d(?:\.\d\d)?)")
 
 
 @dataclass(frozen=True, slots=True, order=True)

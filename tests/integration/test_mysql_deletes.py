@@ -23,7 +23,7 @@ from agent.mysql.replica_lag import replica_lag
 from agent.mysql.schema import Table
 from demo.mariadb_server import MariaDB
 from tests.integration.mysql_source import opened, source
-from tests.world import Database
+from tests.world import Database, World
 
 pytestmark = pytest.mark.integration
 TABLE = "mod_impulsecore_audit_log"
@@ -249,6 +249,46 @@ def test_cores_retention_is_read_or_said_to_be_unreadable(
 
     assert found.days == days
     assert found.reason
+
+
+def test_cores_retention_is_read_from_the_configured_columns_and_from_no_other(database: Database) -> None:
+    database.create_settings({"audit_retention_days": "90"})
+    database.execute("ALTER TABLE mod_impulsecore_settings ADD COLUMN Wert TEXT NULL, ADD COLUMN `a%name` TEXT NULL")
+    database.execute("UPDATE mod_impulsecore_settings SET Wert = '30', `a%name` = 'audit_retention_days'")
+    opened_database, table = opened(database.url)
+
+    def days(**columns: str) -> int | None:
+        return core_retention(opened_database, table.schema, **columns).days
+
+    assert days(key_column="setting_key", value_column="setting_value") == 90
+    assert days(value_column="wert") == 30
+    assert days(key_column="a%name", value_column="Wert") == 30
+    assert days(value_column="missing") is None
+    assert days(key_column="missing") is None
+    assert "missing" in core_retention(opened_database, table.schema, key_column="missing").reason
+
+
+def test_the_configured_columns_reach_the_plan_and_check(make_world: Callable[..., World], database: Database) -> None:
+    database.create_settings({"audit_retention_days": "90"})
+    database.execute("ALTER TABLE mod_impulsecore_settings ADD COLUMN wert TEXT NULL")
+    database.execute("UPDATE mod_impulsecore_settings SET wert = '7'")
+    database.fill(200, days=60)
+    world = make_world(database)
+    world.retention = {
+        "mode": "preview",
+        "rows": {"days": 90},
+        "documents": {"days": 90},
+        "follow_core_setting": {"value_column": "wert"},
+    }
+    world.write()
+    world.run("sync")
+
+    expired = world.run("retain", "--json").json["rows"]["expired"]
+
+    older = f"SELECT COUNT(*) FROM {TABLE} WHERE created_at < UTC_TIMESTAMP() - INTERVAL %s DAY"
+    assert expired == database.execute(older, (7,))[0][0] > database.execute(older, (60,))[0][0]
+    told = world.run("check").stdout
+    assert [line for line in told.splitlines() if "7 days" in line], told
 
 
 def test_unreadable_settings_are_an_answer(database: Database) -> None:

@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from agent.config import InvalidFile, load
 from agent.config.addresses import Name
 from agent.config.values import Size, size_text
+from agent.errors import ConfigError
+from agent.opensearch.names import Names
 from tests.unit.config.conftest import AGENT, problems
 
 Write = Callable[..., Path]
@@ -174,9 +176,20 @@ def test_a_name_that_is_not_safe_everywhere_is_refused(write: Write, key: str, n
     assert all(line.isprintable() for line in lines)
 
 
-def test_an_instance_that_reads_like_a_partition_is_refused(write: Write):
-    (problem,) = problems(lambda: load(write(AGENT.replace("shop", "shop-undated")), {}))
-    assert problem.startswith("agent.yml:1: instance: got")
+@pytest.mark.parametrize("ending", ["undated", "1900", "2026", "2199", "2026-000001", "1234-000001", "undated-000001"])
+def test_an_instance_that_reads_like_a_partition_is_refused(write: Write, ending: str):
+    (problem,) = problems(lambda: load(write(AGENT.replace("shop", f"shop-{ending}")), {}))
+    assert problem.startswith(f'agent.yml:1: instance: got "shop-{ending}"')
+    with pytest.raises(ConfigError):
+        Names(f"shop-{ending}")
+
+
+@pytest.mark.parametrize(
+    "instance", ["2026", "undated", "shop-1899", "shop-2200", "shop-20260", "shop_2026", "shop2026"]
+)
+def test_an_instance_with_an_ordinary_number_is_taken(write: Write, instance: str):
+    assert load(write(AGENT.replace("instance: shop", f'instance: "{instance}"')), {}).instance == instance
+    assert Names(instance).instance == instance
 
 
 @pytest.mark.parametrize("name", ["a", "a" * 40, "0", "shop-2_b"])
