@@ -38,6 +38,27 @@ def ship(corner: Corner, ids: range | list[int], partition: str = "2026.11") -> 
     assert corner.ship(documents, partition) == {}
 
 
+def test_deleted_documents_hide_no_living_one(corner: Corner) -> None:
+    search, size = Search(corner.cluster, corner.names.read), 1000
+    bare = {"range": {"id": {"gte": 0}}}
+    kept: list[int] = []
+    for first in range(1, 4_001, 400):
+        batches = [list(range(start, start + 40)) for start in range(first, first + 400, 40)]
+        for batch in batches:
+            ship(corner, batch)
+            search.refresh()
+        living = [*kept, *range(first, first + 400)]
+        for page in (
+            [hit for hits in search.pages({"query": bare}, sort=({"id": "asc"},), size=size) for hit in hits],
+            search.search({"query": bare, "size": size, "sort": [{"id": "asc"}]})["hits"]["hits"],
+        ):
+            assert [hit["_source"]["id"] for hit in page] == living
+        kept = [first + 399]
+        path = url_path(corner.names.read, "_delete_by_query")
+        query = {"bool": {"must_not": [{"terms": {"id": kept}}]}}
+        corner.cluster.call("POST", path, params={"refresh": "true"}, body={"query": query})
+
+
 @pytest.mark.parametrize("width", [1, 7, 100, 10_000])
 def test_windows_count_and_sum_exactly_at_their_edges(corner: Corner, width: int) -> None:
     ids = [*range(95, 206), 350]
