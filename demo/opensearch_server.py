@@ -26,6 +26,8 @@ from demo.system_user import server_user
 VERSION = "3.8.0"
 _ARTIFACT = f"org.opensearch.distribution.integ-test-zip:opensearch:{VERSION}:zip"
 _START_SECONDS = 180
+# A server of some minutes spends more on compiling well than it gains by it: a start costs half the CPU.
+_QUICK_COMPILER = " -XX:TieredStopAtLevel=1"
 # Files named relative to the home, which the servers' user cannot write.
 _UNWANTED_JVM_OPTIONS = ("-Xlog:gc", "HeapDump", "ErrorFile")
 
@@ -33,14 +35,14 @@ _UNWANTED_JVM_OPTIONS = ("-Xlog:gc", "HeapDump", "ErrorFile")
 class Node:
     """Hold one node: its folder, its fixed port, and its process while it runs."""
 
-    def __init__(self, name: str, folder: Path, *, home: Path, java: Java, heap: str) -> None:
+    def __init__(self, name: str, folder: Path, *, home: Path, java: Java, options: str) -> None:
         self.name = name
         self.port = free_port()
         self.transport_port = free_port()
         self.folder = folder
         self._home = home
         self._java = java
-        self._heap = heap
+        self._options = options
         self.process: ServerProcess | None = None
 
     @property
@@ -59,7 +61,7 @@ class Node:
             "OPENSEARCH_JAVA_HOME": str(self._java.home),
             "OPENSEARCH_PATH_CONF": str(self.folder / "config"),
             "OPENSEARCH_TMPDIR": str(self.folder / "tmp"),
-            "OPENSEARCH_JAVA_OPTS": f"-Xms{self._heap} -Xmx{self._heap}",
+            "OPENSEARCH_JAVA_OPTS": self._options,
         }
         self.process = ServerProcess(
             f"OpenSearch {self.name}",
@@ -96,7 +98,13 @@ class Cluster:
     """Run `nodes` nodes as one cluster; `start` returns when all have joined, `stop` removes every trace."""
 
     def __init__(
-        self, *, nodes: int = 1, heap: str = "512m", settings: Mapping[str, object] | None = None, say: Say = silent
+        self,
+        *,
+        nodes: int = 1,
+        heap: str = "512m",
+        settings: Mapping[str, object] | None = None,
+        short_lived: bool = False,
+        say: Say = silent,
     ) -> None:
         self._say = say
         user = server_user()
@@ -105,8 +113,9 @@ class Cluster:
         self._run = RunFolder("opensearch")
         self.repository = self._run.path / "repository"
         self.repository.mkdir()
+        options = f"-Xms{heap} -Xmx{heap}{_QUICK_COMPILER if short_lived else ''}"
         self.nodes = [
-            Node(f"node-{number}", self._run.path / f"node-{number}", home=home, java=java, heap=heap)
+            Node(f"node-{number}", self._run.path / f"node-{number}", home=home, java=java, options=options)
             for number in range(1, nodes + 1)
         ]
         for node in self.nodes:

@@ -68,14 +68,20 @@ def mysql9() -> Iterator[MySQL]:
 
 
 @pytest.fixture(scope="session")
-def opensearch() -> Iterator[str]:
+def short_lived(request: pytest.FixtureRequest) -> bool:
+    """Say whether the run's clusters live for minutes only."""
+    return not any(item.get_closest_marker("slow") for item in request.session.items)
+
+
+@pytest.fixture(scope="session")
+def opensearch(short_lived: bool) -> Iterator[str]:
     """Give the URL of one OpenSearch node."""
     given = os.environ.get("DEMO_OPENSEARCH_URL")
     if given:
         yield given
         return
     # Hundreds of tests leave their mark on this node's memory; half of it trips its circuit breaker.
-    cluster = had(lambda: Cluster(heap="1g").start())
+    cluster = had(lambda: Cluster(heap="1g", short_lived=short_lived).start())
     yield cluster.url
     cluster.stop()
 
@@ -95,12 +101,12 @@ def private_mariadb() -> Iterator[Callable[..., MariaDB]]:
 
 
 @pytest.fixture
-def private_opensearch() -> Iterator[Callable[..., Cluster]]:
+def private_opensearch(short_lived: bool) -> Iterator[Callable[..., Cluster]]:
     """Make clusters of the test's own: `private_opensearch(nodes=3, settings={…})`."""
     made: list[Cluster] = []
 
     def make(**options: Any) -> Cluster:
-        made.append(had(lambda: Cluster(**options).start()))
+        made.append(had(lambda: Cluster(short_lived=short_lived, **options).start()))
         return made[-1]
 
     yield make
