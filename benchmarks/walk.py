@@ -18,7 +18,10 @@ from typing import Any
 
 import orjson
 
-from agent.mapping import Calendar, Catalogue, DocumentBuilder, Redaction
+from agent.mapping.catalogue import Catalogue
+from agent.mapping.document import DocumentBuilder
+from agent.mapping.partition import Calendar
+from agent.mapping.redaction import Redaction
 from agent.mapping.walk import fits
 from agent.row import Row, RowShape
 from demo.rows import COLUMNS, rows

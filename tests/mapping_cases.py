@@ -12,7 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.mapping import Catalogue, Document, DocumentBuilder, FieldRules, Redaction, Rung
+from agent.mapping.catalogue import Catalogue
+from agent.mapping.document import Document, DocumentBuilder
+from agent.mapping.ladder import Rung
+from agent.mapping.redaction import Redaction
+from agent.mapping.rules import FieldRules
 from agent.row import KNOWN_FIELDS, Row, RowShape
 
 FOLDER = Path(__file__).parent / "cases"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.checking.finding import Finding, ok, warn
-from agent.config import Configuration, RetentionSettings
+from agent.config.loading import Configuration
+from agent.config.retention import RetentionSettings
 
 _REMEDIES = {
     "source.tls.verify": "name the authority in source.tls.ca_file and set verify: true",

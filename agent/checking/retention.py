@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.checking.finding import Finding, ok, warn
-from agent.config import RetentionSettings
+from agent.config.retention import RetentionSettings
 from agent.mysql.core_settings import CoreRetention
 from agent.mysql.replica_lag import ReplicaLag
 

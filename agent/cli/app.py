@@ -1,8 +1,4 @@
-"""The application: every part of one instance, made from the configuration when first asked for.
-
-Verbs ask it for what they need; nothing is connected to before, and nothing that is large is even imported: a search
-carries no database driver, and only what writes events carries the log.
-"""
+"""The application: an instance with every part that reads the table, ships or deletes, made when first asked for."""
 # ruff: noqa: PLC0415  a part is imported where it is made; all of them would cost each verb twice the time it starts in
 
 from __future__ import annotations
@@ -10,25 +6,18 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Container, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Container, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from agent import __version__
-from agent.config import Configuration, RetentionFile, RetentionSettings, load_all
-from agent.errors import ConfigError
-from agent.observing.mask import SecretMask
-from agent.opensearch.client import Cluster, open_cluster
-from agent.opensearch.credentials import basic_token
-from agent.opensearch.names import Names
-from agent.opensearch.search import Search
-from agent.opensearch.state import ClusterState
-from agent.state import StateDocument, new_holder
+from agent.cli.instance import Instance
 
 if TYPE_CHECKING:
+    from agent.config.retention import RetentionSettings
+    from agent.config.retention_file import RetentionFile
     from agent.mapping.catalogue import Catalogue
     from agent.mapping.document import DocumentBuilder
     from agent.mapping.partition import Period
@@ -38,7 +27,6 @@ if TYPE_CHECKING:
     from agent.mysql.rows import RowReader
     from agent.mysql.schema import Table
     from agent.mysql.source_identity import SourceIdentity
-    from agent.observing.logging import EventLog
     from agent.opensearch.bulk import ClusterBulk
     from agent.opensearch.dead_letters import ClusterDeadLetters
     from agent.opensearch.partitions import ClusterPartitions
@@ -51,55 +39,13 @@ if TYPE_CHECKING:
 EXPIRY_SECONDS = 30.0
 
 
-class Application:
-    """One instance, as its configuration describes it."""
+class Application(Instance):
+    """One instance with every part that ships, verifies or deletes."""
 
     def __init__(self, config_path: Path) -> None:
-        self.config_path = config_path
-        self.holder = new_holder()
+        super().__init__(config_path)
         self._expiry: Expiry | None = None
         self._expiry_read_at = 0.0
-
-    @cached_property
-    def configuration(self) -> Configuration:
-        """Read all four files. Raises ConfigError."""
-        if not self.config_path.is_file():
-            raise ConfigError(
-                "no configuration file",
-                got=str(self.config_path),
-                remedy="name it with -c or AUDIT_AGENT_CONFIG; config/agent.yml is a commented sample",
-            )
-        return load_all(self.config_path, os.environ)
-
-    @property
-    def instance(self) -> str:
-        """Return the instance's name."""
-        return self.configuration.settings.instance
-
-    @cached_property
-    def log(self) -> EventLog:
-        """Set up the log; secrets of the configuration are masked in every line."""
-        from agent.observing.logging import set_up
-
-        log = self.configuration.settings.log
-        return set_up(format="json" if log.format == "json" else "text", level=log.level, mask=self.mask)
-
-    @cached_property
-    def mask(self) -> SecretMask:
-        """Know every secret of the configuration, rotated ones too: the last net below messages that carry none."""
-        settings, retention = self.configuration.settings, self.configuration.retention
-        urls = (settings.source.url, *retention.pace.replicas)
-
-        def rotating() -> Iterator[str]:
-            # An unreadable file is told by whoever needs it.
-            with suppress(ConfigError):
-                yield settings.source.read_password() or ""
-            with suppress(ConfigError):
-                password = settings.opensearch.read_password() or ""
-                # What a server or proxy may quote back is the header.
-                yield from (password, basic_token(settings.opensearch.username or "", password))
-
-        return SecretMask([url.password or "" for url in urls], rotating=rotating)
 
     @cached_property
     def database(self) -> Database:
@@ -130,17 +76,6 @@ class Application:
         return RowReader(self.database, self.table, max_value_bytes=self.configuration.settings.context.max_bytes)
 
     @cached_property
-    def names(self) -> Names:
-        """Name indices and aliases."""
-        opensearch = self.configuration.settings.opensearch
-        return Names(self.instance, index_prefix=opensearch.index_prefix, agent_prefix=opensearch.agent_prefix)
-
-    @cached_property
-    def cluster(self) -> Cluster:
-        """Prepare connections to OpenSearch."""
-        return open_cluster(self.configuration.settings.opensearch)
-
-    @cached_property
     def templates(self) -> Templates:
         """Keep the cluster's templates."""
         from agent.opensearch.templates import Templates
@@ -163,22 +98,11 @@ class Application:
         )
 
     @cached_property
-    def search(self) -> Search:
-        """Search this instance's documents."""
-        return Search(self.cluster, self.names.read)
-
-    @cached_property
     def bulk(self) -> ClusterBulk:
         """Send bulk requests."""
         from agent.opensearch.bulk import ClusterBulk
 
         return ClusterBulk(self.cluster)
-
-    @cached_property
-    def state(self) -> StateDocument:
-        """Hold the instance's state document."""
-        store = ClusterState(self.cluster, self.names.state, self.instance)
-        return StateDocument(store, self.instance, self.holder)
 
     def make_ready(self) -> list[str]:
         """Install what the agent needs of its own before it writes anything: templates and agent indices."""
@@ -250,6 +174,8 @@ class Application:
     @cached_property
     def retention_file(self) -> RetentionFile | None:
         """Follow retention.yml while the process lives; None when there is none."""
+        from agent.config.retention_file import RetentionFile
+
         file = self.configuration.settings.files.retention
         return RetentionFile(file, os.environ) if file else None
 

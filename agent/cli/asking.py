@@ -112,7 +112,7 @@ def asked_freshness(app: Application) -> Freshness:
         members,
         instance=app.instance,
         now=datetime.now(UTC),
-        poll_seconds=app.configuration.settings.tail.poll_seconds,
+        poll_seconds=app.settings.tail.poll_seconds,
         watermark_time=watermark_time(app.search, int(members.get("watermark") or 0)),
     )
     return found if is_known else replace(found, state="unknown", behind=False, warning=_UNKNOWN)

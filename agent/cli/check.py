@@ -19,7 +19,7 @@ from agent.cli.check_host import host_findings
 from agent.cli.check_source import source_findings
 from agent.cli.dashboards import Access, dashboards_api, dashboards_options
 from agent.cli.output import json_option, print_json, print_line
-from agent.config import InvalidFile
+from agent.config.problems import InvalidFile
 from agent.errors import AgentError, ConfigError
 
 Section = Callable[[], Iterable[Finding]]

@@ -10,7 +10,7 @@ from agent.checking import configuration, evidence, grants, host, retention, sou
 from agent.checking.finding import Finding, Level, failure
 from agent.cli.app import Application
 from agent.cli.check_question import asked
-from agent.config import RetentionSettings
+from agent.config.retention import RetentionSettings
 from agent.errors import AgentError
 from agent.mysql.core_settings import SETTINGS_TABLE, core_retention
 from agent.mysql.engine import database_at

@@ -13,7 +13,7 @@ from agent.cli.line import Line
 from agent.cli.reporting import Reporting
 from agent.cli.retaining import Retaining
 from agent.cli.verification import verification, whole
-from agent.config import InvalidFile
+from agent.config.problems import InvalidFile
 from agent.daemon import Daemon
 from agent.errors import TemporaryError
 from agent.observing.events import Event

@@ -1,4 +1,4 @@
-"""From files to settings: one function a file, and one for all four at once."""
+"""From files to settings: one function for each file that agent.yml names, and one for all four at once."""
 
 from __future__ import annotations
 
@@ -30,11 +30,6 @@ class Configuration:
     alerts: AlertSettings
 
 
-def load(path: Path, environ: Mapping[str, str] | None = None) -> Settings:
-    """Read config/agent.yml; raise InvalidFile (a ConfigError) that states every problem with its line."""
-    return _load(Settings, path, environ)
-
-
 def load_retention(path: Path, environ: Mapping[str, str] | None = None) -> RetentionSettings:
     """Read config/retention.yml; raise InvalidFile."""
     return _load(RetentionSettings, path, environ)
@@ -52,7 +47,8 @@ def load_alerts(path: Path, environ: Mapping[str, str] | None = None) -> AlertSe
 
 def load_all(path: Path, environ: Mapping[str, str] | None = None) -> Configuration:
     """Read config/agent.yml and the files it names; raise one InvalidFile with the problems of all of them."""
-    tree = read_tree(path, _or_process(environ))
+    environ = os.environ if environ is None else environ
+    tree = read_tree(path, environ)
     settings = validate(Settings, tree, path.resolve().parent)
     files = settings.files
     problems: list[Problem] = []
@@ -81,11 +77,7 @@ def load_all(path: Path, environ: Mapping[str, str] | None = None) -> Configurat
 
 
 def _load(model: type[S], path: Path, environ: Mapping[str, str] | None) -> S:
-    return validate(model, read_tree(path, _or_process(environ)), path.resolve().parent)
-
-
-def _or_process(environ: Mapping[str, str] | None) -> Mapping[str, str]:
-    return os.environ if environ is None else environ
+    return validate(model, read_tree(path, os.environ if environ is None else environ), path.resolve().parent)
 
 
 def _no_such_file(tree: Tree, key: tuple[str, str], file: Path) -> Problem:

@@ -9,29 +9,3 @@
 
 `partition.py` says which index a row belongs to.
 """
-
-from agent.mapping.catalogue import Catalogue
-from agent.mapping.document import CRC_VERSION, Document, DocumentBuilder
-from agent.mapping.fields import Field
-from agent.mapping.ladder import Rung, next_rung
-from agent.mapping.partition import UNDATED, Calendar, Period, bounds, partition_of
-from agent.mapping.redaction import Redaction
-from agent.mapping.rules import FieldRules, NativeType
-
-__all__ = [
-    "CRC_VERSION",
-    "UNDATED",
-    "Calendar",
-    "Catalogue",
-    "Document",
-    "DocumentBuilder",
-    "Field",
-    "FieldRules",
-    "NativeType",
-    "Period",
-    "Redaction",
-    "Rung",
-    "bounds",
-    "next_rung",
-    "partition_of",
-]

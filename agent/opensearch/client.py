@@ -12,18 +12,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import urllib3
-from opensearchpy.exceptions import ConnectionError as NodeError
-from opensearchpy.exceptions import (
-    SerializationError,
-    TransportError,
-)
-from opensearchpy.transport import Transport
 
 from agent import __version__
 from agent.errors import ConfigError, TemporaryError
 from agent.opensearch.answers import fault_of, printable, translated
 from agent.opensearch.connection import Json, NodeConnection
 from agent.opensearch.credentials import Credentials, credentials_for
+from agent.opensearch.driver import NodeError, SerializationError, Transport, TransportError
 from agent.opensearch.outages import outage
 from agent.opensearch.tls import tls_context
 

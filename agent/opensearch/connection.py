@@ -16,18 +16,18 @@ from urllib.parse import urlencode
 
 import orjson
 import urllib3
-from opensearchpy.connection.http_urllib3 import Urllib3HttpConnection
-from opensearchpy.exceptions import (
+
+from agent.opensearch.answers import retry_after_seconds
+from agent.opensearch.driver import (
     HTTP_EXCEPTIONS,
     ConnectionTimeout,
+    JSONSerializer,
+    NodeError,
     SerializationError,
     SSLError,
     TransportError,
+    Urllib3HttpConnection,
 )
-from opensearchpy.exceptions import ConnectionError as NodeError
-from opensearchpy.serializer import JSONSerializer
-
-from agent.opensearch.answers import retry_after_seconds
 
 # A node that does not even accept in this time is as good as gone: the next one is tried.
 CONNECT_TIMEOUT_SECONDS = 10.0

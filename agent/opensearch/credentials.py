@@ -11,10 +11,9 @@ from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
-from opensearchpy.helpers.signer import Urllib3AWSV4SignerAuth
-
 from agent.config.secrets import read_secret_file
 from agent.errors import ConfigError, TemporaryError
+from agent.opensearch.driver import Urllib3AWSV4SignerAuth
 
 if TYPE_CHECKING:
     from pathlib import Path

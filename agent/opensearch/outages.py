@@ -8,12 +8,10 @@ from __future__ import annotations
 import http.client
 import ssl
 
-from opensearchpy.exceptions import ConnectionError as NodeError
-from opensearchpy.exceptions import ConnectionTimeout, SSLError
-
 from agent.errors import TemporaryError
 from agent.opensearch.answers import printable
 from agent.opensearch.connection import causes
+from agent.opensearch.driver import ConnectionTimeout, NodeError, SSLError
 
 
 def outage(failure: NodeError, *, where: str, hosts: str) -> TemporaryError:

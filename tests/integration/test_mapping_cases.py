@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import requests
 
-from agent.mapping import Catalogue, Document, DocumentBuilder, Redaction
+from agent.mapping.catalogue import Catalogue
+from agent.mapping.document import Document, DocumentBuilder
 from agent.mapping.numeric import is_number
 from agent.mapping.overflow import cut, text_of
+from agent.mapping.redaction import Redaction
 from agent.row import RowShape
 from tests.mapping_cases import Case, cases
 

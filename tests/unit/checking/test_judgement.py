@@ -22,8 +22,11 @@ from agent.checking import (
     source,
 )
 from agent.checking.finding import Finding, Level, fail, failure, is_healthy, ok, warn
-from agent.config import Configuration, ContextFields, RetentionSettings, Settings
 from agent.config.alerts import AlertSettings
+from agent.config.context_fields import ContextFields
+from agent.config.loading import Configuration
+from agent.config.retention import RetentionSettings
+from agent.config.settings import Settings
 from agent.content.fields import FieldDrift
 from agent.content.report import Failure, Report
 from agent.errors import ConfigError

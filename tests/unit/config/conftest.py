@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import InvalidFile
+from agent.config.problems import InvalidFile
 
 AGENT = """\
 instance: shop

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import AlertSettings, load_alerts
+from agent.config.alerts import AlertSettings
+from agent.config.loading import load_alerts
 from tests.unit.config.conftest import problems
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import InvalidFile, load, load_alerts, load_retention
+from agent.config.loading import load_alerts, load_retention
+from agent.config.problems import InvalidFile
+from agent.config.settings_file import load
 from tests.unit.config.conftest import AGENT
 
 Write = Callable[..., Path]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import ContextFields, load_context_fields
+from agent.config.context_fields import ContextFields
+from agent.config.loading import load_context_fields
 from agent.mapping.redaction import LONGEST_PATTERN
 from tests.unit.config.conftest import problems
 

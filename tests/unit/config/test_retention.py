@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import InvalidFile, RetentionFile, RetentionSettings, load_retention
+from agent.config.loading import load_retention
+from agent.config.problems import InvalidFile
+from agent.config.retention import RetentionSettings
+from agent.config.retention_file import RetentionFile
 from tests.unit.config.conftest import problems
 
 Write = Callable[..., Path]

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import InvalidFile, load, load_retention
+from agent.config.loading import load_retention
+from agent.config.problems import InvalidFile
+from agent.config.settings_file import load
 from agent.errors import ConfigError
 from tests.unit.config.conftest import AGENT, problems
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agent.config import InvalidFile, load
 from agent.config.addresses import Name
+from agent.config.problems import InvalidFile
+from agent.config.settings_file import load
 from agent.config.values import Size, size_text
 from agent.errors import ConfigError
 from agent.opensearch.names import Names

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from agent.config import Settings, load_all
+from agent.config.loading import load_all
 from agent.config.reference import FILES, reference
+from agent.config.settings import Settings
 from agent.config.translation import keys_of
 from agent.config.yaml_tree import parse_tree, read_tree
 from tests.unit.config.conftest import AGENT, problems

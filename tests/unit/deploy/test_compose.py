@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from agent import __version__
-from agent.config import load
+from agent.config.settings_file import load
 
 ROOT = Path(__file__).parents[3]
 COMPOSE = ROOT / "deploy" / "compose.yml"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agent.config import load, load_retention
+from agent.config.loading import load_retention
+from agent.config.settings_file import load
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "kubernetes"
 FILES = sorted(FOLDER.glob("*.yaml"))

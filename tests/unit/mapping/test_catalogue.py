@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from agent.mapping import Catalogue, FieldRules
+from agent.mapping.catalogue import Catalogue
 from agent.mapping.leaf import NUMBER, STRING
+from agent.mapping.rules import FieldRules
 from agent.mapping.walk import Walk, fits
 
 LEAF = {"type": "keyword", "ignore_above": 1024, "copy_to": ["context_text"]}

@@ -8,8 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from agent.mapping import Catalogue, DocumentBuilder, Redaction
+from agent.mapping.catalogue import Catalogue
 from agent.mapping.clean_texts import LONGEST, MOST, CleanTexts
+from agent.mapping.document import DocumentBuilder
+from agent.mapping.redaction import Redaction
 from agent.row import RowShape
 
 SHAPE = RowShape(("id", "created_at", "detail", "context"), ("note",))

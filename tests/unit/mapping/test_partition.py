@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.mapping import UNDATED, Calendar, bounds, partition_of
+from agent.mapping.partition import UNDATED, Calendar, bounds, partition_of
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.mapping import Catalogue, DocumentBuilder, FieldRules, Redaction, Rung
+from agent.mapping.catalogue import Catalogue
+from agent.mapping.document import DocumentBuilder
 from agent.mapping.gate import gate
+from agent.mapping.ladder import Rung
+from agent.mapping.redaction import Redaction
+from agent.mapping.rules import FieldRules
 from agent.row import RowShape
 
 # Each marker is planted below; after redaction no part of it may be left.

@@ -9,8 +9,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.mapping import Catalogue, DocumentBuilder, Redaction, Rung
+from agent.mapping.catalogue import Catalogue
+from agent.mapping.document import DocumentBuilder
+from agent.mapping.ladder import Rung
 from agent.mapping.overflow import VALUE_BYTES, cut, text_of
+from agent.mapping.redaction import Redaction
 from agent.row import RowShape
 
 SHAPE = RowShape(("id", "created_at", "detail", "context"))

@@ -19,7 +19,9 @@ from agent.backoff import BatchSize
 from agent.cli import reporting as reporting_module
 from agent.cli.reporting import Reporting
 from agent.daemon import Daemon, Steps
-from agent.mapping import Catalogue, DocumentBuilder, Redaction
+from agent.mapping.catalogue import Catalogue
+from agent.mapping.document import DocumentBuilder
+from agent.mapping.redaction import Redaction
 from agent.observing.logging import set_up
 from agent.opensearch.bulk import Bulk
 from agent.row import Row, RowShape

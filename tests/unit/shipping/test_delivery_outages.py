@@ -9,12 +9,11 @@ import tracemalloc
 from collections.abc import Callable
 
 import pytest
-from opensearchpy.exceptions import ConnectionError as NodeError
-from opensearchpy.exceptions import ConnectionTimeout, SSLError
 
 from agent.opensearch.answers import translated
 from agent.opensearch.bulk import outcomes
 from agent.opensearch.client import _not_json
+from agent.opensearch.driver import ConnectionTimeout, NodeError, SSLError
 from agent.opensearch.outages import outage
 from tests.unit.shipping.outage import Line
 

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from agent.errors import TemporaryError
-from agent.mapping import Catalogue, DocumentBuilder, Redaction
+from agent.mapping.catalogue import Catalogue
+from agent.mapping.document import DocumentBuilder
+from agent.mapping.redaction import Redaction
 from agent.opensearch.bulk import Outcome
 from agent.row import Row
 from agent.shipping.partitions import PreparedPartitions

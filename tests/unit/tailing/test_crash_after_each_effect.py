@@ -14,7 +14,9 @@ import pytest
 
 from agent.backoff import BatchSize
 from agent.errors import TemporaryError
-from agent.mapping import Catalogue, DocumentBuilder, Redaction
+from agent.mapping.catalogue import Catalogue
+from agent.mapping.document import DocumentBuilder
+from agent.mapping.redaction import Redaction
 from agent.opensearch.bulk import Outcome, Verdict
 from agent.retention.journal import Journal, Kind, verify
 from agent.row import RowShape
