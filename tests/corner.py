@@ -44,18 +44,22 @@ class Corner:
         plain = {"id": row_id, "instance": self.names.instance, "created_at": "2026-11-23T21:04:05.000Z"}
         return {**plain, "agent": {"crc": row_id * 1000 + 7}, **fields}
 
+    def keys(self, *ids: int) -> list[str]:
+        """Return the `_id` of documents."""
+        return [f"{self.names.instance}:{row_id}" for row_id in ids]
+
     def body(self, documents: Iterable[dict[str, Any]], partition: str = "2026.11") -> bytes:
         """Return a bulk body."""
         lines = []
         for document in documents:
-            key = f"{self.names.instance}:{document['id']}"
+            (key,) = self.keys(document["id"])
             lines += [{"index": {"_index": self.names.alias(partition), "_id": key}}, document]
         return b"".join(orjson.dumps(line) + b"\n" for line in lines)
 
     def ship(self, documents: Iterable[dict[str, Any]], partition: str = "2026.11") -> dict[int, Outcome]:
         """Send documents and make them visible."""
         listed = list(documents)
-        found = dict(self.bulk.send(self.body(listed, partition), len(listed)))
+        found = dict(self.bulk.send(self.body(listed, partition), self.keys(*[each["id"] for each in listed])))
         self.cluster.answer("POST", url_path(self.names.alias(partition), "_refresh"), accept=(404,))
         return found
 

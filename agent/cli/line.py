@@ -44,7 +44,7 @@ class Line:
         self._took = took
         self._settings = app.configuration.settings
         self._zone = ZoneInfo(self._settings.source.time_zone)
-        self._clock_offset_seconds = 0.0
+        self._database_clock = datetime.now(UTC) - timedelta(seconds=time.monotonic())
         self._source_checked_at = float("-inf")
         self._objection: str | None = None
         self._lost: Range | None = None
@@ -167,7 +167,7 @@ class Line:
         source = self._app.source_identity
         self._objection = objection(source)
         bounds = self._app.rows.bounds()
-        self._clock_offset_seconds = (_instant(bounds.now) - datetime.now(UTC)).total_seconds()
+        self._set_clock(bounds.now)
         remembered = self._remembered()
         last = self._app.rows.by_ids([remembered.last_id]).rows if remembered.last_id else []
         met = Met(
@@ -187,7 +187,7 @@ class Line:
     def measure(self) -> tuple[float, int]:
         """Return lag in seconds and backlog in rows above the frontier, both by the database's clock."""
         backlog = self._app.rows.backlog(self.checkpoint.progress.frontier)
-        self._clock_offset_seconds = (_instant(backlog.now) - datetime.now(UTC)).total_seconds()
+        self._set_clock(backlog.now)
         lag = lag_seconds(backlog.oldest_created_at, backlog.now, self._zone)
         return lag or 0.0, backlog.rows
 
@@ -207,9 +207,12 @@ class Line:
             "agent_version": __version__,
         }
 
+    def _set_clock(self, now: str) -> None:
+        self._database_clock = datetime.fromisoformat(now).replace(tzinfo=UTC) - timedelta(seconds=time.monotonic())
+
     def _now(self) -> datetime:
-        """Return the time by the database's clock, as far as it was heard last."""
-        return datetime.now(UTC) + timedelta(seconds=self._clock_offset_seconds)
+        """Return the database's time: heard last, and counted on without this machine's clock, which may jump."""
+        return self._database_clock + timedelta(seconds=time.monotonic())
 
     def _remembered(self) -> Remembered:
         members = self._app.state.members
@@ -237,7 +240,3 @@ class Line:
             at=now_text(),
             who=self._app.holder,
         )
-
-
-def _instant(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)

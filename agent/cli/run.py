@@ -67,6 +67,7 @@ class Shipping:
         self.reporting = Reporting(app.instance, app.log, self.line.published)
         self.jobs = Jobs(app, self.line, self.reporting)
         self._leading = False
+        self._is_heard = True
         self._measured_at = float("-inf")
 
     def daemon(self, stop: threading.Event) -> Daemon:
@@ -102,6 +103,7 @@ class Shipping:
 
     def tail(self) -> bool:
         """Do one step, unless a person paused the tail; say whether it caught up."""
+        self._is_heard = True
         try:
             return self._paused() or self._step()
         except LeaseLost:
@@ -118,9 +120,12 @@ class Shipping:
         if not self._leading:
             return
         # Each by itself, for one store may be away and not the other. The next step meets the same failure and
-        # reports it.
-        with suppress(AgentError):
-            self.line.checkpoint.beat()
+        # reports it; until then a cluster that did not take a beat is left in peace.
+        if self._is_heard:
+            self._is_heard = False
+            with suppress(AgentError):
+                self.line.checkpoint.beat()
+                self._is_heard = True
         with suppress(AgentError):
             # Asking keeps the lease's session alive through a long wait, and says whether the database answers.
             if self.line.lease.held():

@@ -29,6 +29,8 @@ class LiveFacts:
     lag_seconds: float | None = None
     backlog_rows: int | None = None
     dead_letters: int | None = None
+    unheard: str = ""
+    """Why nothing is heard of an agent that holds the lease; empty when nobody holds it."""
 
 
 def report(
@@ -45,8 +47,8 @@ def report(
     if it were true now: without live facts its lag and backlog are None.
     """
     known = document or {}
-    state, reason = _judged(known, now, poll_seconds)
     measured = live or LiveFacts()
+    state, reason = _judged(known, now, poll_seconds, measured.unheard)
     stale = state == State.STOPPED
     answer: dict[str, Any] = {"instance": instance}
     answer |= {key: known.get(key, 0) for key in _COUNTS}
@@ -78,15 +80,23 @@ def line(answer: Mapping[str, Any]) -> str:
     return neutralise(" · ".join(parts))
 
 
-def _judged(known: Mapping[str, Any], now: datetime, poll_seconds: float) -> tuple[str, str]:
+def is_silent(document: Mapping[str, Any], now: datetime, poll_seconds: float) -> bool:
+    """Say whether an agent that has not said it would stop has missed its heartbeats."""
+    heartbeat = _instant(document.get("heartbeat"))
+    limit_seconds = _MISSED_HEARTBEATS * max(poll_seconds, _SHORTEST_HEARTBEAT_SECONDS)
+    is_old = heartbeat is None or (now - heartbeat).total_seconds() > limit_seconds
+    return document.get("state") != State.STOPPED and is_old
+
+
+def _judged(known: Mapping[str, Any], now: datetime, poll_seconds: float, unheard: str) -> tuple[str, str]:
     if not known:
         return State.STOPPED, "no state yet: this instance has never run"
     state, reason = str(known.get("state") or State.IDLE), str(known.get("reason") or "")
-    heartbeat = _instant(known.get("heartbeat"))
-    limit_seconds = _MISSED_HEARTBEATS * max(poll_seconds, _SHORTEST_HEARTBEAT_SECONDS)
-    if state != State.STOPPED and (heartbeat is None or (now - heartbeat).total_seconds() > limit_seconds):
+    if is_silent(known, now, poll_seconds):
         since = known.get("heartbeat") or "an unknown time"
         state, reason = State.STOPPED, f"agent not running since {since}"
+        if unheard:
+            state, reason = State.DEGRADED, f"the agent runs, but could not write its state since {since}: {unheard}"
     return state, "; ".join(part for part in (reason, *_pauses(known.get("paused"))) if part)
 
 

@@ -39,6 +39,8 @@ _TYPES = {
     "index_closed_exception": "closed_index",
     "index_not_found_exception": "missing_index",
     "security_exception": "forbidden",
+    "fail_processor_exception": "pipeline",
+    "script_exception": "pipeline",
     "es_rejected_execution_exception": "throttled",
     "rejected_execution_exception": "throttled",
     "circuit_breaking_exception": "throttled",
@@ -55,6 +57,9 @@ _REMEDIES = {
     "alias_ambiguous": "leave exactly one index behind the partition's alias",
     "field_limit": "raise index.mapping.total_fields.limit or lower context.max_fields",
     "missing_pipeline": "create the ingest pipeline again or remove it from the index settings",
+    "pipeline": "correct the index's final_pipeline or remove it from the index settings",
+    "dropped": "remove the index's final_pipeline from its settings, or let it keep every document",
+    "redirected": "write the address it points to in opensearch.hosts",
     "index_full": "use more shards or a shorter opensearch.partition",
     "too_large": "raise http.max_content_length of the cluster or its proxy, or lower tail.bulk_bytes",
 }
@@ -62,7 +67,7 @@ _REMEDIES = {
 # Item or request errors of these kinds say something about the cluster, never about a document.
 CLUSTER_KINDS = frozenset(
     {"blocked", "closed_index", "missing_index", "missing_alias", "forbidden", "throttled", "shard_limit"}
-    | {"alias_ambiguous", "missing_pipeline", "index_full", "too_large", "timeout"}
+    | {"alias_ambiguous", "missing_pipeline", "pipeline", "index_full", "too_large", "timeout"}
 )
 
 
@@ -121,7 +126,7 @@ def kind_of(status: int, fault: Fault) -> str:
     kind = _TYPES.get(fault.type, "") or _STATUSES.get(status, "")
     if not kind and status >= 500:
         return "server_error" if status == 500 else "unavailable"
-    return kind
+    return "redirected" if 300 <= status < 400 else kind
 
 
 def translated(status: int, body: object, *, where: str, retry_after_seconds: float | None = None) -> AgentError:
@@ -203,6 +208,9 @@ _WORDS = {
         ("timeout", "OpenSearch gave up waiting"),
         ("field_limit", "an index has no room for fields"),
         ("missing_pipeline", "an ingest pipeline is missing"),
+        ("pipeline", "an ingest pipeline fails"),
+        ("dropped", "an ingest pipeline drops documents"),
         ("index_full", "an index is full"),
+        ("redirected", "OpenSearch is said to be elsewhere"),
     )
 }

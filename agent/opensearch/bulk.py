@@ -2,11 +2,13 @@
 
 `triage` is the whole decision and pure: a document is rejected only when the server names the document; a failure of
 the cluster defers it, whatever words it uses. Sending again is always safe: the same `_id` in the same partition.
+An item is believed about the document whose `_id` it names and about no other, so that neither an answer that was
+swapped on its way nor an ingest pipeline that drops or renames what it is given can pass a document off as indexed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
@@ -15,8 +17,13 @@ from agent.errors import TemporaryError
 from agent.opensearch.answers import CLUSTER_KINDS, Fault, Refused, kind_of, printable
 from agent.opensearch.client import Cluster
 
-# Statuses always, to count the items; reasons only exist on failed ones. 26 bytes an item when all went well.
-_FILTER = "errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason"
+# What an item is about and what became of it always, reasons only on failed ones: 64 bytes an item when all went well.
+_FILTER = (
+    "errors,items.*._id,items.*.status,items.*.result,"
+    "items.*.error.type,items.*.error.reason,items.*.error.caused_by.reason"
+)
+# A person's default pipeline on one of our indices would make the document something else than a function of its row.
+_PARAMETERS = {"require_alias": "true", "pipeline": "_none", "filter_path": _FILTER}
 
 
 class Verdict(StrEnum):
@@ -46,8 +53,8 @@ INDEXED = Outcome(Verdict.INDEXED)
 class Bulk(Protocol):
     """Send documents. Idempotent by `_id`; safe for use by several threads."""
 
-    def send(self, body: bytes, count: int) -> Mapping[int, Outcome]:
-        """Post `count` actions as NDJSON and return, by position, the items that were not indexed.
+    def send(self, body: bytes, keys: Sequence[str]) -> Mapping[int, Outcome]:
+        """Post NDJSON whose actions are about `keys`, in their order; return by position the items not indexed.
 
         Raises TemporaryError when the request as a whole failed or its answer cannot be trusted: then nothing is
         known of any item, and all are sent again.
@@ -61,32 +68,28 @@ class ClusterBulk:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
-    def send(self, body: bytes, count: int) -> Mapping[int, Outcome]:
+    def send(self, body: bytes, keys: Sequence[str]) -> Mapping[int, Outcome]:
         """Post the request; see `Bulk`."""
         try:
-            answer = self._cluster.call(
-                "POST", "/_bulk", params={"require_alias": "true", "filter_path": _FILTER}, body=body
-            )
+            answer = self._cluster.call("POST", "/_bulk", params=_PARAMETERS, body=body)
         except Refused as refusal:
             # The request as a whole was called wrong: a proxy or a setting in between. No document is to blame.
             raise TemporaryError(
                 "OpenSearch refuses bulk requests", where=refusal.where, got=refusal.got, kind="refused"
             ) from refusal
-        return outcomes(answer, count)
+        return outcomes(answer, keys)
 
 
-def outcomes(answer: Any, count: int) -> Mapping[int, Outcome]:
+def outcomes(answer: Any, keys: Sequence[str]) -> Mapping[int, Outcome]:
     """Return the items that were not indexed, by position. Raises TemporaryError for an answer that isn't whole."""
     items = answer.get("items") if isinstance(answer, dict) else None
     met = len(items) if isinstance(items, list) else 0
-    if not isinstance(answer, dict) or "errors" not in answer or met != count:
-        got = f"{met} items for {count} actions"
-        raise TemporaryError("the bulk answer is not whole", where="POST /_bulk", got=got, kind="short_answer")
-    if answer["errors"] is False:
-        return {}
+    if items is None or "errors" not in answer or met != len(keys):
+        raise _not_whole(f"{met} items for {len(keys)} actions")
     found = {}
-    for position, item in enumerate(items or ()):
-        outcome = _outcome(item)
+    # The items have the say, not the flag above them.
+    for position, (item, key) in enumerate(zip(items, keys, strict=True)):
+        outcome = _outcome(item, key)
         if outcome is not INDEXED:
             found[position] = outcome
     return found
@@ -121,19 +124,37 @@ _DOCUMENT_KINDS = {
 }
 
 
-def _outcome(item: Any) -> Outcome:
-    result = next(iter(item.values()), None) if isinstance(item, dict) else None
-    status = result.get("status") if isinstance(result, dict) else None
-    if not isinstance(result, dict) or not isinstance(status, int):
+def _outcome(item: Any, key: str) -> Outcome:
+    told = next(iter(item.values()), None) if isinstance(item, dict) else None
+    status = told.get("status") if isinstance(told, dict) else None
+    if not isinstance(told, dict) or not isinstance(status, int):
+        raise _not_whole(printable(item))
+    if told.get("_id", key) != key:
         raise TemporaryError(
-            "the bulk answer is not whole", where="POST /_bulk", got=printable(item), kind="short_answer"
+            "the bulk answer is about other documents",
+            where="POST /_bulk",
+            got=printable(f"{told['_id']} for {key}"),
+            remedy="remove the final_pipeline that changes _id from the index, or look for a proxy that swaps answers",
+            kind="swapped_answer",
         )
-    error = result.get("error")
+    error = told.get("error")
     if not isinstance(error, dict):
-        return triage(status, "", "")
+        return _taken(status, told.get("result"))
     outcome = triage(status, str(error.get("type") or ""), printable(error.get("reason") or ""))
     cause = error.get("caused_by")
     if outcome.verdict is not Verdict.REJECTED or not isinstance(cause, dict) or not cause.get("reason"):
         return outcome
     # The cause explains to a person what is wrong with the document; it has no say in the verdict.
     return replace(outcome, reason=printable(f"{outcome.reason}: {cause['reason']}"))
+
+
+def _taken(status: int, result: object) -> Outcome:
+    """Judge an item without an error."""
+    if result == "noop":
+        return Outcome(Verdict.DEFERRED, "dropped", "its pipeline dropped the document")
+    # A delete of what is not there is done.
+    return INDEXED if result == "not_found" else triage(status, "", "")
+
+
+def _not_whole(got: str) -> TemporaryError:
+    return TemporaryError("the bulk answer is not whole", where="POST /_bulk", got=got, kind="short_answer")

@@ -8,8 +8,11 @@ one is gone) stays the driver's.
 from __future__ import annotations
 
 import http.client
+import io
 import json
+import socket
 import ssl
+import time
 from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -36,6 +39,11 @@ CONNECT_TIMEOUT_SECONDS = 10.0
 class NodeConnection(Urllib3HttpConnection):
     """Exchange one request; the error of an answer carries (status, error type, parsed body, retry-after seconds)."""
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        made = self.pool.ConnectionCls
+        self.pool.ConnectionCls = type(made.__name__, (made,), {"response_class": _TimelyResponse})
+
     def perform_request(  # noqa: PLR0917  the signature is the driver's
         self,
         method: str,
@@ -59,9 +67,47 @@ class NodeConnection(Urllib3HttpConnection):
             raise _node_error(failure) from failure
         if 200 <= answer.status < 300 or answer.status in ignore:
             return answer.status, answer.headers, answer.data
-        parsed = _parsed(answer.data)
+        # A redirect is not followed, least of all with credentials; where to is what a person has to know.
+        parsed = answer.headers.get("location") or _parsed(answer.data)
         wait = retry_after_seconds(answer.headers.get("retry-after"), answer.headers.get("date"))
         raise HTTP_EXCEPTIONS.get(answer.status, TransportError)(answer.status, "", parsed, wait)
+
+
+class _TimelyResponse(http.client.HTTPResponse):
+    """An answer whose end, too, must come within the time-out: the driver's own starts anew with every piece."""
+
+    def __init__(self, sock: socket.socket, *arguments: Any, **named: Any) -> None:
+        super().__init__(sock, *arguments, **named)
+        seconds = sock.gettimeout()
+        if seconds is not None:
+            self.fp = io.BufferedReader(_Timely(self.fp.detach(), sock, seconds))
+
+
+class _Timely(io.RawIOBase):
+    """The bytes of one answer; waits no longer than what is left of its time."""
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, seconds: float) -> None:
+        self._raw = raw
+        self._socket = sock
+        self._seconds = seconds
+        self._deadline = time.monotonic() + seconds
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer does not end")
+        self._socket.settimeout(left)
+        try:
+            return self._raw.readinto(buffer)
+        finally:
+            self._socket.settimeout(self._seconds)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 class Json(JSONSerializer):

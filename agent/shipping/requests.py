@@ -81,13 +81,13 @@ class Requests:
         The write deletes what was never there: routed to the same shard, it passes through all that a document
         passes through and leaves nothing to be seen.
         """
-        target = b'","routing":"'.join((document.key.encode() + b":probe", document.key.encode()))
+        probe = f"{document.key}:probe"
         head = self._head(document.partition).replace(b'{"index"', b'{"delete"', 1)
-        return not self._bulk.send(b'%b%b"}}\n' % (head, target), 1)
+        return not self._bulk.send(b'%b%b","routing":"%b"}}\n' % (head, probe.encode(), document.key.encode()), [probe])
 
     def _sent(self, body: bytes, documents: Sequence[Document]) -> Sent:
         try:
-            return Sent(self._bulk.send(body, len(documents)))
+            return Sent(self._bulk.send(body, [document.key for document in documents]))
         except TemporaryError as failure:
             if failure.kind != "too_large" or len(body) <= LEAST_BYTES:
                 raise

@@ -21,8 +21,12 @@ def body(stores: Stores, *ids: int, partition: str = "2026.11", detail: str = "o
     return b"".join(orjson.dumps(line) + b"\n" for line in lines)
 
 
+def keys(stores: Stores, *ids: int) -> list[str]:
+    return [f"{stores.instance}:{row_id}" for row_id in ids]
+
+
 def test_items_for_a_missing_partition_are_deferred_and_create_nothing(stores: Stores) -> None:
-    outcomes = stores.bulk.send(body(stores, 1, 2), 2)
+    outcomes = stores.bulk.send(body(stores, 1, 2), keys(stores, 1, 2))
     assert [(outcome.verdict, outcome.kind) for outcome in outcomes.values()] == [
         (Verdict.DEFERRED, "missing_alias")
     ] * 2
@@ -31,8 +35,8 @@ def test_items_for_a_missing_partition_are_deferred_and_create_nothing(stores: S
 
 def test_sending_twice_leaves_one_document(stores: Stores) -> None:
     stores.partitions.ensure("2026.11", {})
-    assert stores.bulk.send(body(stores, 1, 2), 2) == {}
-    assert stores.bulk.send(body(stores, 1, detail="two"), 1) == {}
+    assert stores.bulk.send(body(stores, 1, 2), keys(stores, 1, 2)) == {}
+    assert stores.bulk.send(body(stores, 1, detail="two"), keys(stores, 1)) == {}
     found = stores.document("shop:1")
     assert found is not None
     assert found["detail"] == "two"
@@ -41,7 +45,7 @@ def test_sending_twice_leaves_one_document(stores: Stores) -> None:
 def test_only_the_items_of_the_missing_partition_are_named(stores: Stores) -> None:
     stores.partitions.ensure("2026.11", {})
     mixed = body(stores, 1) + body(stores, 2, partition="2026.12") + body(stores, 3)
-    assert list(stores.bulk.send(mixed, 3)) == [1]
+    assert list(stores.bulk.send(mixed, keys(stores, 1, 2, 3))) == [1]
 
 
 def test_a_partition_is_created_once_and_widened_after(stores: Stores) -> None:

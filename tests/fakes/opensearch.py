@@ -64,20 +64,22 @@ class FakeBulk:
     def __init__(self, cluster: FakeCluster) -> None:
         self._cluster = cluster
 
-    def send(self, body: bytes, count: int) -> Mapping[int, Outcome]:
+    def send(self, body: bytes, keys: Sequence[str]) -> Mapping[int, Outcome]:
         """See `Bulk`."""
         self._cluster.fault("bulk")
         lines = body.split(b"\n")
         assert lines.pop() == b"", "a bulk body ends in a newline"
         found: dict[int, Outcome] = {}
+        asked: list[str] = []
         following = iter(lines)
         for position, line in enumerate(following):
             action = orjson.loads(line)
+            asked += [target["_id"] for target in action.values()]
             outcome = self._delete(action) if "delete" in action else self._take(action, orjson.loads(next(following)))
             if outcome is not None:
                 found[position] = outcome
-        assert position + 1 == count, f"{position + 1} actions, not {count}"
-        self._cluster.requests.append(count)
+        assert asked == list(keys), f"{len(asked)} actions, not {len(keys)}, or about others"
+        self._cluster.requests.append(len(keys))
         self._cluster.fault("bulk answered")
         return found
 

@@ -90,7 +90,7 @@ def test_a_template_a_person_changed_is_kept_on_the_real_node_too(corner: Corner
 def test_a_closed_index_is_named_and_taken_up_again_when_opened(corner: Corner) -> None:
     corner.partitions.ensure("2026.11", {})
     corner.cluster.call("POST", url_path(corner.index(), "_close"))
-    outcomes = dict(corner.bulk.send(corner.body([corner.document(1)]), 1))
+    outcomes = dict(corner.bulk.send(corner.body([corner.document(1)]), corner.keys(1)))
     assert kinds(outcomes) == [(Verdict.DEFERRED, "closed_index")]
     assert corner.partitions.listed()[0].closed is True
     corner.cluster.call("POST", url_path(corner.index(), "_open"), params={"wait_for_active_shards": "1"})
@@ -105,7 +105,9 @@ def test_a_block_defers_documents_and_lifts(corner: Corner, block: str) -> None:
     settings = url_path(corner.index(), "_settings")
     corner.cluster.call("PUT", settings, body={block: True})
     try:
-        assert kinds(dict(corner.bulk.send(corner.body([corner.document(1)]), 1))) == [(Verdict.DEFERRED, "blocked")]
+        assert kinds(dict(corner.bulk.send(corner.body([corner.document(1)]), corner.keys(1)))) == [
+            (Verdict.DEFERRED, "blocked")
+        ]
         if block == "index.blocks.read_only":
             with pytest.raises(TemporaryError) as failure:
                 corner.partitions.put_mapping("2026.11", {"context": {"properties": {"z": KEYWORD}}})
@@ -126,7 +128,7 @@ def test_a_write_alias_on_two_indices_is_named(corner: Corner) -> None:
     corner.partitions.ensure("2026.11", {})
     corner.cluster.call("PUT", url_path(corner.index(number=2)))
     corner.cluster.call("PUT", url_path(corner.index(number=2), "_alias", corner.names.alias("2026.11")))
-    assert kinds(dict(corner.bulk.send(corner.body([corner.document(1)]), 1))) == [
+    assert kinds(dict(corner.bulk.send(corner.body([corner.document(1)]), corner.keys(1)))) == [
         (Verdict.DEFERRED, "alias_ambiguous")
     ]
     with pytest.raises(TemporaryError) as failure:

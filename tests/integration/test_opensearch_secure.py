@@ -105,7 +105,7 @@ def test_a_missing_permission_is_named_and_defers_the_document(admin: Cluster, c
     corner.partitions.ensure("2026.11", {})
     make_user(admin, "t-nowrite", PASSWORD, ["indices:data/read/search"], f"{corner.names.prefix}*")
     limited = Corner(door(username="t-nowrite", password=PASSWORD), mark=corner.mark)
-    (outcome,) = limited.bulk.send(limited.body([limited.document(1)]), 1).values()
+    (outcome,) = limited.bulk.send(limited.body([limited.document(1)]), limited.keys(1)).values()
     assert (outcome.verdict, outcome.kind) == (Verdict.DEFERRED, "forbidden")
     failure = failure_of(lambda: limited.partitions.put_mapping("2026.11", {"extra": {"type": "object"}}))
     assert failure.kind == "forbidden"

@@ -20,7 +20,11 @@
         proxy.on(BULK, swallow_answer())       it is done, but the client never hears of it (connection closed)
         proxy.on(BULK, cut_answer(20))         the answer ends in mid-body
         proxy.on(BULK, silence())              it isn't done, and nothing is heard for ever
-        proxy.on(BULK, slow(0.5)), proxy.on(BULK, reset())
+        proxy.on(BULK, drip())                 the answer goes on and on and never ends
+        proxy.on(BULK, lengthened(7))          the answer is not as long as it says
+        proxy.on(BULK, reordered()), proxy.on(BULK, other_ids())           items about other documents
+        proxy.on(BULK, unflagged({0: …}))      as `items`, under the flag that all went well
+        proxy.on(BULK, zipped()), proxy.on(BULK, slow(0.5)), proxy.on(BULK, reset())
         proxy.on(writes_to("-state"), answer(403))
         HttpProxy(opensearch_url, tls=context)     speaks TLS to the client, with what the context holds by then
         proxy.requests         [Seen(at, method, path, size, status)] of all, status 0 where none was sent
@@ -37,15 +41,21 @@ from tests.proxy.faults import (
     answer,
     anything,
     cut_answer,
+    drip,
     html,
     items,
+    lengthened,
+    other_ids,
     path,
+    reordered,
     reset,
     silence,
     slow,
     swallow_answer,
     too_few_items,
+    unflagged,
     writes_to,
+    zipped,
 )
 from tests.proxy.http import Asked, Fault, Forward, HttpProxy, Installed, Match, Reply, Seen
 from tests.proxy.tcp import TcpProxy
@@ -64,13 +74,19 @@ __all__ = [
     "answer",
     "anything",
     "cut_answer",
+    "drip",
     "html",
     "items",
+    "lengthened",
+    "other_ids",
     "path",
+    "reordered",
     "reset",
     "silence",
     "slow",
     "swallow_answer",
     "too_few_items",
+    "unflagged",
     "writes_to",
+    "zipped",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import random
 import re
 import threading
 import time
@@ -64,6 +66,73 @@ def cut_answer(after_bytes: int) -> Fault:
     return fault
 
 
+def drip(seconds: float = 0.1) -> Fault:
+    """Do it, and send an answer that goes on and on, a byte at a time, and never ends."""
+
+    def fault(_asked: Asked, forward: Forward) -> Reply:
+        reply = forward()
+        return Reply(reply.status, reply.body[:-1], reply.headers, promised=1 << 40, drip_seconds=seconds)
+
+    return fault
+
+
+def lengthened(by: int) -> Fault:
+    """Do it, and promise a body longer (or shorter) than what is sent, on a connection that stays open."""
+
+    def fault(_asked: Asked, forward: Forward) -> Reply:
+        reply = forward()
+        return Reply(reply.status, reply.body, reply.headers, promised=len(reply.body) + by)
+
+    return fault
+
+
+def zipped(*, damaged: bool = False) -> Fault:
+    """Do it, and answer in gzip, though nobody said it may."""
+
+    def fault(_asked: Asked, forward: Forward) -> Reply:
+        reply = forward()
+        data = gzip.compress(reply.body)
+        return Reply(reply.status, data[:-9] if damaged else data, {**reply.headers, "content-encoding": "gzip"})
+
+    return fault
+
+
+def reordered(seed: int | None = None) -> Fault:
+    """Do it all, but answer for the items in another order: shuffled by a seed, else backwards."""
+
+    def fault(_asked: Asked, forward: Forward) -> Reply:
+        reply = forward()
+        told = json.loads(reply.body)
+        if seed is None:
+            told["items"].reverse()
+        else:
+            random.Random(seed).shuffle(told["items"])
+        return Reply(reply.status, json.dumps(told).encode(), _JSON)
+
+    return fault
+
+
+def other_ids() -> Fault:
+    """Do nothing, and answer as if other documents had been sent."""
+
+    def fault(asked: Asked, _forward: Forward) -> Reply:
+        told = [{"index": {"_id": f"other:{n}", "result": "created", "status": 201}} for n in range(_count(asked.body))]
+        return Reply(200, json.dumps({"errors": False, "items": told}).encode(), _JSON)
+
+    return fault
+
+
+def unflagged(failures: Mapping[int, tuple[int, str, str]]) -> Fault:
+    """Fail single items, but say above them that there are no errors."""
+
+    def fault(asked: Asked, forward: Forward) -> Reply | None:
+        reply = items(failures)(asked, forward)
+        assert reply
+        return Reply(200, reply.body.replace(b'"errors": true', b'"errors": false'), _JSON)
+
+    return fault
+
+
 def silence(seconds: float = 3600) -> Fault:
     """Do nothing and say nothing for so long."""
 
@@ -120,6 +189,10 @@ def too_few_items(missing: int = 1) -> Fault:
         return Reply(reply.status, json.dumps(told).encode(), _JSON)
 
     return fault
+
+
+def _count(body: bytes) -> int:
+    return len(_actions(body))
 
 
 def _actions(body: bytes) -> list[bytes]:

@@ -32,17 +32,18 @@ class Asked:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer; `promised` above the body's length makes it end in the middle."""
+    """One answer; `promised` above the body's length makes it end in the middle, or, with `drip`, never."""
 
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
     promised: int | None = None
+    drip_seconds: float | None = None
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A request that came by: `at` is monotonic, `status` what the client was answered (0: nothing)."""
+    """A request that came by: `at` by the proxy's clock, `status` what the client was answered (0: nothing)."""
 
     at: float
     method: str
@@ -72,7 +73,14 @@ class Installed:
 class HttpProxy:
     """Pass requests to one node, or answer them as the installed faults say."""
 
-    def __init__(self, node_url: str, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        node_url: str,
+        tls: ssl.SSLContext | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._node = urlsplit(node_url)
         self._faults: list[Installed] = []
         self._lock = threading.Lock()
@@ -111,7 +119,7 @@ class HttpProxy:
 
     def answered(self, asked: Asked) -> Reply | None:
         fault = self._matching(asked)
-        begun = time.monotonic()
+        begun = self._clock()
         reply = fault(asked, self._forward(asked)) if fault else self._forward(asked)()
         self.requests.append(Seen(begun, asked.method, asked.path, len(asked.body), reply.status if reply else 0))
         return reply
@@ -180,6 +188,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(reply.body)
+        while reply.drip_seconds is not None and not self.proxy.closed.wait(reply.drip_seconds):
+            self.wfile.write(b" ")
         if reply.promised is not None:
             self.wfile.flush()
             self.close_connection = True

@@ -164,3 +164,18 @@ def test_the_line_for_a_person_is_one_line():
 )
 def test_lag_is_shown_in_a_unit_a_person_can_weigh(seconds, shown):
     assert f"lag {shown}" in line(told(document(lag_seconds=seconds)))
+
+
+def test_an_agent_that_holds_the_lease_and_cannot_write_is_not_called_stopped():
+    told = LiveFacts(unheard="impulse-agent-state is blocked (index.blocks.read_only_allow_delete)")
+    answer = report(document(age_seconds=300), instance="whmcs", now=NOW, poll_seconds=1, live=told)
+    assert answer["state"] == "degraded"
+    assert "impulse-agent-state is blocked" in answer["reason"]
+    assert "not running" not in answer["reason"]
+
+
+@pytest.mark.parametrize("changes", [{"age_seconds": 5}, {"age_seconds": 300, "state": "stopped", "reason": "told to"}])
+def test_an_agent_that_is_heard_or_has_ended_is_not_called_unheard(changes):
+    answer = report(document(**changes), instance="whmcs", now=NOW, poll_seconds=1, live=LiveFacts(unheard="blocked"))
+    assert "blocked" not in answer["reason"]
+    assert answer["state"] == changes.get("state", "shipping")

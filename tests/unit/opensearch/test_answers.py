@@ -33,7 +33,7 @@ def fault(type_name: str, reason: str = "why") -> dict[str, Any]:
         (400, fault("index_closed_exception"), "closed_index"),
         (404, fault("index_not_found_exception"), "missing_index"),
         (400, "<html>a proxy's own words", "refused"),
-        (302, "", "refused"),
+        (302, "", "redirected"),
         (405, {"error": "Incorrect HTTP method"}, "refused"),
         (403, {"deleted": 0, "failures": [{"cause": {"type": "cluster_block_exception", "reason": "x"}}]}, "blocked"),
         (403, {"_shards": {"failures": [{"reason": {"type": "security_exception", "reason": "no"}}]}}, "forbidden"),

@@ -42,6 +42,8 @@ def test_taken_items_are_indexed(status: int) -> None:
         (500, "null_pointer_exception", "", "server_error"),
         (503, "unavailable_shards_exception", "primary shard is not active", "unavailable"),
         (504, "", "", "unavailable"),
+        (500, "fail_processor_exception", "no way", "pipeline"),
+        (400, "script_exception", "runtime error", "pipeline"),
         (413, "", "", "too_large"),
         (418, "", "", "unknown"),
         (400, "", "no type: who knows who wrote this", "unknown"),
@@ -76,25 +78,28 @@ def test_a_document_cannot_pass_its_fault_off_as_the_clusters_by_quoting_it(word
     assert triage(400, "illegal_argument_exception", f"value [{words}] is odd").verdict is Verdict.REJECTED
 
 
-def item(status: int, error: dict[str, Any] | None = None) -> dict[str, Any]:
-    return {"index": {"status": status, **({"error": error} if error else {})}}
+KEYS = ["shop:1", "shop:2", "shop:3"]
+
+
+def item(status: int, error: dict[str, Any] | None = None, **told: str) -> dict[str, Any]:
+    return {"index": {"status": status, **({"error": error} if error else {}), **told}}
 
 
 def test_an_answer_without_errors_has_no_exceptions() -> None:
-    assert outcomes({"errors": False, "items": [item(201)] * 3}, 3) == {}
+    assert outcomes({"errors": False, "items": [item(201)] * 3}, KEYS[:3]) == {}
 
 
 @pytest.mark.parametrize("position", [0, 1, 2])
 def test_every_position_keeps_its_own_outcome(position: int) -> None:
     items = [item(201), item(409, {"type": "version_conflict_engine_exception", "reason": ""}), item(200)]
     items[position] = item(400, {"type": "mapper_parsing_exception", "reason": "no"})
-    found = outcomes({"errors": True, "items": items}, 3)
+    found = outcomes({"errors": True, "items": items}, KEYS[:3])
     assert {at: outcome.verdict for at, outcome in found.items()} == {position: Verdict.REJECTED}
 
 
 def test_the_cause_is_told_to_people_but_has_no_vote() -> None:
     error = {"type": "mapper_parsing_exception", "reason": "failed", "caused_by": {"reason": f"{SHARDS}\n\x1b[31m"}}
-    outcome = outcomes({"errors": True, "items": [item(400, error)]}, 1)[0]
+    outcome = outcomes({"errors": True, "items": [item(400, error)]}, KEYS[:1])[0]
     assert outcome.verdict is Verdict.REJECTED
     assert "this action would add" in outcome.reason
     assert "\n" not in outcome.reason
@@ -117,9 +122,42 @@ def test_the_cause_is_told_to_people_but_has_no_vote() -> None:
 )
 def test_an_answer_that_is_not_whole_says_nothing_of_any_item(answer: Any) -> None:
     with pytest.raises(TemporaryError) as failure:
-        outcomes(answer, 2)
+        outcomes(answer, KEYS[:2])
     assert failure.value.kind == "short_answer"
 
 
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_an_item_counts_whatever_the_flag_above_it_says(position: int) -> None:
+    items = [item(201)] * 3
+    items[position] = item(429, {"type": "rejected_execution_exception", "reason": "full"})
+    assert list(outcomes({"errors": False, "items": items}, KEYS)) == [position]
+
+
+@pytest.mark.parametrize("order", [(1, 0, 2), (2, 1, 0), (1, 2, 0), (0, 1, 1)])
+def test_items_about_other_documents_say_nothing_of_ours(order: tuple[int, ...]) -> None:
+    items = [item(201, _id=KEYS[place], result="created") for place in order]
+    with pytest.raises(TemporaryError) as failure:
+        outcomes({"errors": False, "items": items}, KEYS)
+    assert failure.value.kind == "swapped_answer"
+    assert failure.value.remedy
+
+
+@pytest.mark.parametrize("result", ["created", "updated"])
+def test_items_about_our_documents_are_believed(result: str) -> None:
+    items = [item(201, _id=key, result=result) for key in KEYS]
+    assert outcomes({"errors": False, "items": items}, KEYS) == {}
+
+
+def test_a_document_that_a_pipeline_dropped_is_not_indexed() -> None:
+    items = [item(201, result="created"), item(200, result="noop")]
+    (outcome,) = outcomes({"errors": False, "items": items}, KEYS[:2]).values()
+    assert (outcome.verdict, outcome.kind) == (Verdict.DEFERRED, "dropped")
+
+
+def test_a_delete_of_what_is_not_there_is_done() -> None:
+    gone = {"delete": {"_id": KEYS[0], "status": 404, "result": "not_found"}}
+    assert outcomes({"errors": False, "items": [gone]}, KEYS[:1]) == {}
+
+
 def test_an_error_flag_with_clean_items_is_believed_item_by_item() -> None:
-    assert outcomes({"errors": True, "items": [item(200), item(201)]}, 2) == {}
+    assert outcomes({"errors": True, "items": [item(200), item(201)]}, KEYS[:2]) == {}

@@ -106,7 +106,7 @@ def test_credentials_that_live_15_minutes_fail_no_batch_in_40(issuer: Issuer, cl
     begun = issuer.now
     batches = 0
     while issuer.now < begun + dt.timedelta(minutes=40):
-        outcomes = bulk.send(body(batches), 1)
+        outcomes = bulk.send(body(batches), [str(batches)])
         assert outcomes == {} or all(each.verdict is Verdict.INDEXED for each in outcomes.values())
         batches += 1
         issuer.now += dt.timedelta(seconds=30)
@@ -118,14 +118,14 @@ def test_a_metadata_service_that_is_away_for_a_while_is_temporary_and_shows_no_s
     issuer: Issuer, cluster: Cluster
 ) -> None:
     bulk = ClusterBulk(cluster)
-    bulk.send(body(1), 1)
+    bulk.send(body(1), ["1"])
     issuer.fails = True
     issuer.now += LIFE + dt.timedelta(minutes=1)
     with pytest.raises(TemporaryError) as failure:
-        bulk.send(body(2), 1)
+        bulk.send(body(2), ["2"])
     assert "secret-" not in str(failure.value)
     issuer.fails = False
-    bulk.send(body(2), 1)
+    bulk.send(body(2), ["2"])
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import schedule
 
 from agent.cli import line as line_module
-from agent.cli import reporting as reporting_module
-from agent.cli import run as run_module
 from agent.cli.app import Application
 from agent.cli.run import Shipping
 from agent.daemon import Steps
@@ -30,9 +26,10 @@ from agent.retention.journal import Journal
 from agent.row import Row
 from agent.state import StateDocument
 from agent.tailing.evidence import Evidence
+from tests.clock import BEGAN, Clock, Stop, live_by
 from tests.fakes.opensearch import FakeBulk, FakeCluster, FakeDeadLetters, FakeJournal, FakePartitions, FakeState
 from tests.fakes.table import FakeBatch, FakeProbe, FakeTable
-from tests.unit.shipping.outage import SHAPE, Clock, Rows
+from tests.unit.shipping.outage import SHAPE, Rows
 
 SETTINGS = """
 instance: shop
@@ -40,7 +37,6 @@ source: {url: "mysql+pymysql://audit@127.0.0.1:3306/whmcs"}
 opensearch: {hosts: ["http://127.0.0.1:9200"]}
 http: {listen: ""}
 """
-BEGAN = dt.datetime(2026, 11, 23, 22, 0, tzinfo=dt.UTC)
 
 
 class Source(Rows):
@@ -188,8 +184,8 @@ class Running:
         probe = FakeProbe(FakeTable())
         self.shipping.line.__dict__["evidence"] = Evidence([probe], "auto", clock)
         self.shipping.jobs._retaining = lambda: Daily(self.app, self.source)  # type: ignore[assignment,return-value,method-assign]
-        self._probe, self._end = probe, 0.0
-        self.stop = Stop(self)
+        self._probe = probe
+        self.stop = Stop(clock, self._passed)
         self.daemon = self.shipping.daemon(self.stop)
         # What it does at its end is another matter than how it goes on.
         self.daemon._steps = Steps(
@@ -206,49 +202,21 @@ class Running:
 
     def run_for(self, seconds: float) -> list[str]:
         """Return the lines that were said meanwhile."""
-        before, self._end = len(self.lines), self.clock.now + seconds
-        self.stop.clear()
+        before = len(self.lines)
+        self.stop.after(seconds)
         self.daemon.run()
         return self.lines[before:]
 
-    def passed(self, seconds: float) -> None:
-        self.clock.now += seconds
+    def _passed(self) -> None:
         self._probe.lost = self.source.away() if self.source.away else None
-        if self.clock.now >= self._end:
-            self.stop.set()
-
-
-class Stop(threading.Event):
-    """A stop signal on which waiting takes no time but lets it pass."""
-
-    def __init__(self, running: Running) -> None:
-        super().__init__()
-        self._running = running
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self._running.passed(timeout or 0.0)
-        return self.is_set()
 
 
 @pytest.fixture
 def running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Running]:
     """Give a daemon that has not run yet; its calendar, too, goes by the test's clock."""
     clock = Clock()
-
-    class Calendar(dt.datetime):
-        @classmethod
-        def now(cls, tz: dt.tzinfo | None = None) -> Calendar:
-            now = BEGAN + dt.timedelta(seconds=clock.now)
-            return cls.fromtimestamp(now.timestamp(), tz)
-
-    times = SimpleNamespace(monotonic=clock, time=clock, sleep=_nothing)
-    for module in (run_module, line_module, reporting_module):
-        monkeypatch.setattr(module, "time", times)
-    monkeypatch.setattr(
-        schedule, "datetime", SimpleNamespace(datetime=Calendar, timedelta=dt.timedelta, time=dt.time, date=dt.date)
-    )
+    live_by(clock, monkeypatch)
     monkeypatch.setattr(line_module, "next_id", lambda database, _table: len(database.rows) + 1)
-    monkeypatch.setattr(line_module, "spare_rows", _nothing)
     (tmp_path / "agent.yml").write_text(SETTINGS)
     daemon = Running(tmp_path / "agent.yml", clock)
     yield daemon

@@ -33,22 +33,13 @@ from agent.tailing.checkpoint import Checkpoint
 from agent.tailing.evidence import Evidence
 from agent.tailing.gaps import Range
 from agent.tailing.tail import Tail
+from tests.clock import Clock
 from tests.fakes.opensearch import FakeBulk, FakeCluster, FakeDeadLetters, FakePartitions, FakeState
 from tests.fakes.table import FakeBatch, FakeProbe, FakeTable
 
 SHAPE = RowShape(("id", "created_at", "detail"))
 MOST_EFFECTS = 20_000
 NOVEMBER = "2026-11-23 21:04:05"
-
-
-@dataclass
-class Clock:
-    """Seconds that pass only when somebody waits."""
-
-    now: float = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Rows:

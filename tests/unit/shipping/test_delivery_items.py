@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -218,9 +218,9 @@ def limited(line: Line, most_bytes: int) -> list[int]:
             raise translated(413, "<html>413</html>", where="POST /_bulk")
         taken.append(size)
 
-    def limited_send(body: bytes, count: int) -> Any:
+    def limited_send(body: bytes, keys: Sequence[str]) -> Any:
         refuse_large(len(body))
-        return send(bulk, body, count)
+        return send(bulk, body, keys)
 
     def limited_put(letters: Any, at: str) -> None:
         refuse_large(sum(len(str(letter.row)) for letter in letters))

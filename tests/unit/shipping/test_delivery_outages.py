@@ -32,7 +32,7 @@ def unanswered(failure: NodeError) -> Exception:
 
 def short_answer() -> Exception:
     with pytest.raises(Exception, match="not whole") as failure:
-        outcomes({"errors": False, "items": [{"index": {"status": 201}}]}, 2)
+        outcomes({"errors": False, "items": [{"index": {"status": 201}}]}, ["a", "b"])
     return failure.value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
 
@@ -35,7 +35,7 @@ class HeldBulk:
         self.flying = 0
         self.most_flying = 0
 
-    def send(self, body: bytes, count: int) -> Mapping[int, Outcome]:
+    def send(self, body: bytes, keys: Sequence[str]) -> Mapping[int, Outcome]:
         first = int(body.split(b"shop:", 1)[1].split(b'"', 1)[0])
         with self._lock:
             gate = self.held.setdefault(first, threading.Event())
@@ -47,7 +47,7 @@ class HeldBulk:
             self.flying -= 1
         if first in self.failing:
             raise TemporaryError("by the test")
-        return self._bulk.send(body, count)
+        return self._bulk.send(body, keys)
 
     def let_go(self, first: int) -> None:
         with self._lock:
