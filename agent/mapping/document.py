@@ -110,6 +110,10 @@ class DocumentBuilder:
             number, f"{self._prefix}{number}", partition, dumps(source), crc, created_at, overflow, redactions
         )
 
+    def partition_of(self, row: Row) -> str:
+        """Return the partition a row belongs to."""
+        return self._calendar.place(row[1])[0]  # type: ignore[arg-type]  # a date column is text
+
     def is_plain(self, row: Row) -> bool:
         """Return whether a row takes the short way: nothing in it is new, odd, or a secret."""
         partition, created_at = self._calendar.place(row[1])  # type: ignore[arg-type]  # a date column is text

@@ -23,7 +23,7 @@ from agent.mapping.ladder import Rung, next_rung
 from agent.opensearch.answers import deferral
 from agent.opensearch.bulk import Outcome, Verdict
 from agent.opensearch.dead_letters import DeadLetter, DeadLetters
-from agent.row import Row
+from agent.row import Row, Value
 from agent.shipping.partitions import PreparedPartitions
 from agent.shipping.requests import Request, Requests
 
@@ -50,7 +50,7 @@ class Refusals:
         self._requests = requests
         self._dead_letters = dead_letters
         self._now = now
-        self._failed: Counter[int] = Counter()
+        self._failed: Counter[Value] = Counter()
 
     def settle(self, request: Request, outcomes: Mapping[int, Outcome]) -> list[str]:
         """Bring every item to an end; return of what kind the dead letters are.
@@ -58,40 +58,37 @@ class Refusals:
         Raises TemporaryError, before anything is done about a document, when the cluster deferred some.
         """
         self._defer(request, outcomes)
-        kinds = [
-            self._climb(request.rows[position], request.documents[position], outcome)
-            for position, outcome in outcomes.items()
-        ]
-        self._forgive(request.documents)
+        kinds = [self._climb(request.rows[position], outcome) for position, outcome in outcomes.items()]
+        self._forgive(request.ids)
         return [kind for kind in kinds if kind is not None]
 
     def _defer(self, request: Request, outcomes: Mapping[int, Outcome]) -> None:
         """Raise for the first item that the cluster has to heal; look again at partitions that were not in place."""
         found: Outcome | None = None
         for position, outcome in outcomes.items():
-            document = request.documents[position]
-            if outcome.verdict is not Verdict.DEFERRED or self._is_suspect(document, outcome):
+            row = request.rows[position]
+            if outcome.verdict is not Verdict.DEFERRED or self._is_suspect(row, outcome):
                 continue
             if outcome.kind in _MISPLACED_KINDS:
-                self._partitions.forget(document.partition)
+                self._partitions.forget(self._builder.partition_of(row))
             found = found or outcome
         if found is not None:
             raise _deferral(found)
 
-    def _is_suspect(self, document: Document, outcome: Outcome) -> bool:
+    def _is_suspect(self, row: Row, outcome: Outcome) -> bool:
         """Count a try on which the server failed by itself; say whether there were enough to look closer."""
         if outcome.kind != SERVER_ERROR:
             return False
-        self._failed[document.id] += 1
-        return self._failed[document.id] >= TRIES_BEFORE_SUSPICION
+        self._failed[row[0]] += 1
+        return self._failed[row[0]] >= TRIES_BEFORE_SUSPICION
 
-    def _forgive(self, documents: Iterable[Document]) -> None:
-        for document in documents if self._failed else ():
-            self._failed.pop(document.id, None)
+    def _forgive(self, ids: Iterable[int]) -> None:
+        for row_id in ids if self._failed else ():
+            self._failed.pop(row_id, None)
 
-    def _climb(self, row: Row, document: Document, outcome: Outcome) -> str | None:
-        """Try a document rung by rung; return of what it became a dead letter, None when it was taken."""
-        self._partitions.reread(document.partition)
+    def _climb(self, row: Row, outcome: Outcome) -> str | None:
+        """Try a row's document rung by rung; return of what it became a dead letter, None when it was taken."""
+        self._partitions.reread(self._builder.partition_of(row))
         rung: Rung | None = next_rung(Rung.NORMAL)
         while rung is not None:
             again = self._builder.build(row, self._now(), rung)
@@ -108,7 +105,7 @@ class Refusals:
         if outcome.kind == "field_limit":
             # Not the document's fault after all: with everything but raw text gone, the index itself is full.
             raise _deferral(outcome)
-        self._keep(document, outcome)
+        self._keep(self._builder.build(row, self._now()), outcome)
         return outcome.kind
 
     def _fails_on_it_alone(self, document: Document, outcome: Outcome) -> bool:

@@ -8,6 +8,7 @@ shipper's.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -20,15 +21,18 @@ from agent.row import Row
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One bulk request: its documents, the rows they came from, and the ids it settles.
+    """One bulk request: the rows it carries, their keys, its body, and the ids it settles.
 
     The ids are those of the rows and of any in between that a retention run has expired: settled by being left out.
+    Documents exist in the body only, for with several requests in flight they would be most of the memory; the few
+    that are needed once more are built again from their rows. `noted` counts what was overflowed and redacted.
     """
 
     ids: list[int]
     rows: list[Row]
-    documents: list[Document]
+    keys: list[str]
     body: bytes
+    noted: Counter[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +73,12 @@ class Requests:
 
     def send(self, request: Request) -> Sent:
         """Send one request, in parts if it must be. Raises TemporaryError when nothing is known of some items."""
-        return self._sent(request.body, request.documents) if request.documents else Sent({})
+        return self._sent(request.body, request.keys) if request.keys else Sent({})
 
     def send_one(self, document: Document) -> Outcome | None:
         """Send one document by itself; return its outcome, None when it was indexed. Raises TemporaryError."""
-        return self._sent(self._lines(document), [document]).outcomes.get(0)
+        line = b'%b%b"}}\n%b\n' % (self._head(document.partition), document.key.encode(), document.body)
+        return self._sent(line, [document.key]).outcomes.get(0)
 
     def finds_shard_working(self, document: Document) -> bool:
         """Say whether the very shard a document belongs to takes a write now. Raises TemporaryError.
@@ -85,28 +90,25 @@ class Requests:
         head = self._head(document.partition).replace(b'{"index"', b'{"delete"', 1)
         return not self._bulk.send(b'%b%b","routing":"%b"}}\n' % (head, probe.encode(), document.key.encode()), [probe])
 
-    def _sent(self, body: bytes, documents: Sequence[Document]) -> Sent:
+    def _sent(self, body: bytes, keys: Sequence[str]) -> Sent:
         try:
-            return Sent(self._bulk.send(body, [document.key for document in documents]))
+            return Sent(self._bulk.send(body, keys))
         except TemporaryError as failure:
             if failure.kind != "too_large" or len(body) <= LEAST_BYTES:
                 raise
-            if len(documents) == 1:
+            if len(keys) == 1:
                 reason = f"{len(body)} bytes: {failure.got or failure.what}"
                 return Sent({0: Outcome(Verdict.REJECTED, failure.kind, reason)})
         # Outside of the handler: its error would hold every body of the way down in memory.
-        return self._halved(documents)
+        return self._halved(body, keys)
 
-    def _halved(self, documents: Sequence[Document]) -> Sent:
-        middle = len(documents) // 2
-        first, second = (
-            self._sent(b"".join(map(self._lines, half)), half) for half in (documents[:middle], documents[middle:])
-        )
+    def _halved(self, body: bytes, keys: Sequence[str]) -> Sent:
+        middle = len(keys) // 2
+        lines = body.splitlines(keepends=True)
+        first = self._sent(b"".join(lines[: 2 * middle]), keys[:middle])
+        second = self._sent(b"".join(lines[2 * middle :]), keys[middle:])
         outcomes = {**first.outcomes, **{position + middle: each for position, each in second.outcomes.items()}}
         return Sent(outcomes, first.halvings + second.halvings + 1)
-
-    def _lines(self, document: Document) -> bytes:
-        return b'%b%b"}}\n%b\n' % (self._head(document.partition), document.key.encode(), document.body)
 
     def _head(self, partition: str) -> bytes:
         head = self._heads.get(partition)
@@ -122,16 +124,21 @@ class _Open:
 
     ids: list[int] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
-    documents: list[Document] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
     parts: list[bytes] = field(default_factory=list)
     size: int = 0
+    noted: Counter[str] = field(default_factory=Counter)
 
     def add(self, row: Row, document: Document, pieces: Sequence[bytes], size: int) -> None:
         self.ids.append(document.id)
         self.rows.append(row)
-        self.documents.append(document)
+        self.keys.append(document.key)
         self.parts += pieces
         self.size += size
+        for reason in document.overflow:
+            self.noted[f"overflowed:{reason}"] += 1
+        for rule, count in document.redactions.items():
+            self.noted[f"redacted:{rule}"] += count
 
     def closed(self) -> Request:
-        return Request(self.ids, self.rows, self.documents, b"".join(self.parts))
+        return Request(self.ids, self.rows, self.keys, b"".join(self.parts), self.noted)

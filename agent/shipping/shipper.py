@@ -94,13 +94,9 @@ class Shipper:
         shipped.counts["dead_letters"] = len(dead)
         shipped.counts.update(f"dead:{kind}" for kind in dead)
         shipped.counts["halvings"] = sent.halvings
-        shipped.counts["indexed"] = len(request.documents) - shipped.counts["dead_letters"]
+        shipped.counts["indexed"] = len(request.rows) - shipped.counts["dead_letters"]
         shipped.counts["refused"] = len(request.ids) - len(request.rows)
-        for document in request.documents:
-            for reason in document.overflow:
-                shipped.counts[f"overflowed:{reason}"] += 1
-            for rule, count in document.redactions.items():
-                shipped.counts[f"redacted:{rule}"] += count
+        shipped.counts.update(request.noted)
         shipped.events.update(map(self._labels, request.rows))
         return shipped
 
