@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from agent.mapping.exceptions import Exceptions, Path
 from agent.mapping.fields import Field, field_of, paths_of
-from agent.mapping.leaf import MAPPED, NUMBER, SENSITIVE, STRING, flags_of, leaf_mapping
+from agent.mapping.leaf import MAPPED, NUMBER, SENSITIVE, STRING, flags_of, leaf_mapping, may_be_sent_again, takes
 from agent.mapping.paths import valid_name
 from agent.mapping.rules import FieldRules
 
@@ -56,7 +56,8 @@ class Catalogue:
         self.dropped = frozenset((CONTEXT, *path.split(".")) for path in rules.drop)
         self._native = {(CONTEXT, *path.split(".")): native for path, native in rules.types.items()}
         for path in self._native:
-            self._admit_native(path)
+            if not any(path[:depth] in self.dropped for depth in range(2, len(path) + 1)):
+                self._admit_native(path)
 
     @property
     def version(self) -> int:
@@ -165,7 +166,7 @@ class Catalogue:
             if isinstance(child, int):
                 return  # a longer path below a typed leaf can't exist; the configuration says so to the person
             node = child
-        if node.get(path[-1]) is None and path not in self.dropped:
+        if node.get(path[-1]) is None:
             self._put(node, path[-1], path, self._flags(path, 0))
 
     def _properties(self, paths: Iterable[Path], partition: str) -> Properties:
@@ -197,7 +198,12 @@ class Catalogue:
     def _merge(self, node: dict[str, Node], properties: Mapping[str, Any], above: Path, exceptions: Exceptions) -> None:
         for key, theirs in properties.items():
             path = (*above, key)
-            is_object = theirs.get("type", "object") == "object"
+            if path in self.dropped:
+                continue  # nothing is sent there any more
+            if takes(theirs) == "neither":
+                exceptions.blocked.add(path)
+                continue
+            is_object = takes(theirs) == "objects"
             known = node.get(key)
             if known is not None and isinstance(known, dict) != is_object and self._is_ours_alone(path):
                 self._forget(path)
@@ -212,20 +218,16 @@ class Catalogue:
                 self._merge_leaf(node, path, theirs, exceptions)
 
     def _adopt(self, node: dict[str, Node], path: Path, theirs: Mapping[str, Any], is_object: bool) -> Node | None:
-        if path in self.dropped or (is_object and self._sensitive(path[-1])):
+        if is_object and self._sensitive(path[-1]):
             return None
-        first_seen = theirs.get("meta", {}).get("first_seen")
-        if first_seen:
-            self._first_seen[path] = first_seen
         known: Node = {} if is_object else self._flags(path, flags_of(theirs))
         self._put(node, path[-1], path, known)
         self._position[path] = _ADOPTED
         return known
 
     def _merge_leaf(self, node: dict[str, Node], path: Path, theirs: Mapping[str, Any], exceptions: Exceptions) -> None:
-        ours = self._native.get(path, "keyword")
-        if theirs["type"] != ours:
-            # The type of a mapped field can't be changed: it stays so until `rebuild`.
+        if not may_be_sent_again(theirs, self._native.get(path)):
+            # The type of a mapped field can't be changed, nor can most else: it stays so until `rebuild`.
             exceptions.withheld.add(path)
         elif path not in self._native:
             self.widen_leaf(node, path[-1], path, flags_of(theirs))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 # The beginning of a word, also after an escaped line break of JSON that was never decoded. It keeps expressions linear.
 _WORD = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrtbf]))"
 _PLAIN_WORD = r"(?:(?<![A-Za-z0-9_])|(?<=\\[nrtbf]))"  # for tokens without a `-` in them
+_ARGUMENTS = r"(?: [^\s;|]{1,256}){0,8}?"
 _SLASH = r"\\{0,4}/"
 
 
@@ -61,9 +62,43 @@ DETECTORS = (
         r"\1",
     ),
     _detector(
+        "command_login",
+        "sshpass|redis-cli|docker login|useradd|mysql|mariadb",
+        r"\b((?:sshpass|(?:docker login|useradd)"
+        + _ARGUMENTS
+        + r") -p[ =]?|redis-cli"
+        + _ARGUMENTS
+        + r" (?:-a|--pass)[ =]?"
+        r"|(?:mysql|mariadb)(?:-?(?:dump|admin|import|check))?" + _ARGUMENTS + r" -p)[\"']?"
+        r"(?!\[redacted)[^\s\"']{1,256}",
+        r"\1",
+    ),
+    _detector(
+        "command_login",
+        "chpasswd",
+        r"(:)(?!\[redacted)[^\s:\"'|\[\]]{1,256}(?=[\"']? {0,4}\| {0,4}(?:sudo )?chpasswd)",
+        r"\1",
+    ),
+    _detector(
+        "minio_key",
+        "mc alias|mc admin|mc config",
+        r"\b(mc (?:(?:alias set|config host add) \S{1,256} \S{1,512}|admin user add \S{1,256}) \S{1,256} )"
+        r"(?!\[redacted)[^\s\"']{1,256}",
+        r"\1",
+    ),
+    _detector("signed_url", "sig=", r"([?&;]sig=)(?!\[redacted)[^\s&\"'<>]{6,}", r"\1"),
+    _detector(
+        "define",
+        "define(",
+        r"(define\( {0,4}[\"'][A-Z0-9_]{0,64}(?:PASS|KEY|SALT|SECRET|TOKEN)[A-Z0-9_]{0,64}[\"'], {0,4})"
+        r"[\"'](?!\[redacted)[^\"']{1,512}",
+        r"\1'",
+    ),
+    _detector(
         "identified_by",
-        "identified",
-        r"(identified (?:with \S{1,64} )?(?:by|as) )\\*['\"](?!\[redacted)[^'\"]{1,512}",
+        "identified|password",
+        r"(identified (?:with \S{1,64} )?(?:by|as) |\bpassword(?:\s{1,4}|\s{0,4}\(\s{0,4}))"
+        r"\\*['\"](?!\[redacted)[^'\"]{1,512}",
         r"\1'",
         re.IGNORECASE,
     ),
@@ -101,13 +136,13 @@ DETECTORS = (
     ),
     _detector("openai_key", "sk-", _WORD + r"sk-[A-Za-z0-9_-]{20,}"),
     _detector("twilio_key", "SK", _PLAIN_WORD + r"SK[0-9a-f]{32}"),
-    _detector("telegram_token", ":AA", _WORD + r"\d{8,10}:AA[A-Za-z0-9_-]{30,}"),
+    _detector("telegram_token", ":AA", r"(?:" + _WORD + r"|(?<=/bot))\d{8,10}:AA[A-Za-z0-9_-]{30,}"),
     _detector("mailgun_key", "key-", _PLAIN_WORD + r"key-[0-9a-f]{32}"),
     _detector(
         "password_hash",
-        "$2|$argon2|$6$|$5$|$1$|$p$",
+        "$2|$argon2|$6$|$5$|$1$|$p$|$y$|$apr1$",
         r"\$(?:2[abxy]?\$\d\d\$[./A-Za-z0-9]{20,}|argon2(?:id|i|d)\$[^\s\"',]{16,}"
-        r"|[156]\$[^\s\"',]{16,}|P\$[./A-Za-z0-9]{20,})",
+        r"|(?:[156y]|apr1)\$[^\s\"',]{16,}|P\$[./A-Za-z0-9]{20,})",
     ),
     _detector(
         "license_key",

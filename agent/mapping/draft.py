@@ -6,10 +6,12 @@ server before. Each value still ends in the document: mapped, in the overflow, o
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from agent.mapping.catalogue import CONTEXT, EXTRA, Catalogue
 from agent.mapping.context import decode, decode_exactly
+from agent.mapping.dropped import without_dropped
 from agent.mapping.ladder import Rung
 from agent.mapping.overflow import Overflow, cut
 from agent.mapping.redaction import Counts, Redaction
@@ -28,10 +30,11 @@ LONGEST_NOTE = 500
 
 
 class Unfit(NamedTuple):
-    """Hold a context that is parsed and free of secrets, and of which some path is not in the catalogue as it is."""
+    """Hold a context that is parsed and free of secrets, and those entries of it that the catalogue does not fit."""
 
     value: dict[str, Any]
     redactions: Counts
+    odd: dict[str, Any]
 
 
 class Workshop(Protocol):
@@ -71,9 +74,9 @@ class Draft:
         if shape.extra:
             columns = zip(shape.extra, row[len(shape.fields) : -1], strict=True)
             self._put_extra({name: self._text(item) if isinstance(item, str) else item for name, item in columns})
-        if unfit is not None and not has_cut_numbers(unfit.value):
+        if unfit is not None and not has_cut_numbers(unfit.odd):
             self._count(unfit.redactions)
-            self._walk(unfit.value)
+            self._walk(self._kept(unfit.value), unfit.odd)
         elif raw is not None:
             self._put_context(str(raw))
         if self.redactions:
@@ -110,7 +113,7 @@ class Draft:
             self._agent["context_error"] = self._text(decoded.error)[:LONGEST_NOTE]
             self._add_texts([self._text(raw)])
         elif decoded.value is not None:
-            self._put_value(raw, decoded.value)
+            self._put_value(raw, self._kept(decoded.value))
 
     def _put_value(self, raw: str, value: dict[str, Any]) -> None:
         counts: Counts = {}
@@ -118,13 +121,16 @@ class Draft:
         if not self._is_sent_as_it_is(redacted) and has_cut_numbers(value):
             exact = decode_exactly(raw).value
             counts = {}
-            redacted = self._redacted(raw, exact if exact is not None else value, counts)
+            redacted = self._redacted(raw, value if exact is None else self._kept(exact), counts)
         self._count(counts)
         self._route(redacted)
 
     def _count(self, counts: Counts) -> None:
         for rule, count in counts.items():
             self.redactions[rule] = self.redactions.get(rule, 0) + count
+
+    def _kept(self, value: dict[str, Any]) -> dict[str, Any]:
+        return without_dropped(value, self._workshop.catalogue.dropped, (CONTEXT,))
 
     def _redacted(self, raw: str, value: dict[str, Any], counts: Counts) -> dict[str, Any]:
         redaction = self._workshop.redaction
@@ -146,12 +152,12 @@ class Draft:
             return
         self._walk(value)
 
-    def _walk(self, value: dict[str, Any]) -> None:
+    def _walk(self, value: dict[str, Any], odd: Container[str] | None = None) -> None:
         walk = Walk(self._workshop.catalogue, exceptions=self._exceptions, today=self._today)
         if self._rung >= Rung.ALL_OVERFLOW:
             walk.overflow.value = walk.overflow.spill(value, (CONTEXT,), REJECTED)
         else:
-            self._source[CONTEXT] = walk.route(CONTEXT, value)
+            self._source[CONTEXT] = walk.route(CONTEXT, value, odd)
         self._note(walk.overflow, walk.overflow.value)
 
     @property

@@ -6,7 +6,7 @@ no scalar can ever be refused; sub-fields only add to it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,13 @@ IGNORE_ABOVE = 1024
 COPY_TO = "context_text"
 DATE_FORMAT = "strict_date_optional_time||yyyy-MM-dd HH:mm:ss||yyyy-MM-dd HH:mm:ss.SSSSSS||epoch_millis"
 
+_TAKING_SCALARS = frozenset(
+    ("keyword", "wildcard", "version", "constant_keyword", "text", "match_only_text", "boolean", "ip", "date")
+)
+_TAKING_NUMBERS = frozenset(
+    ("long", "integer", "short", "byte", "unsigned_long", "double", "float", "half_float", "scaled_float")
+)
+_CHANGEABLE = frozenset(("copy_to", "meta", "ignore_above", "ignore_malformed", "fields"))
 _TEXT = {"type": "text", "norms": False}
 _NUMBER = {"type": "double", "ignore_malformed": True}
 
@@ -62,6 +69,27 @@ def flags_of(mapping: Mapping[str, Any]) -> int:
     if "number" in fields:
         flags |= NUMBER
     return flags
+
+
+def takes(mapping: Mapping[str, Any]) -> Literal["objects", "scalars", "neither"]:
+    """Return what a mapping takes, whoever made it; an alias, a nested object or a shape are none of ours."""
+    kind = mapping.get("type", "object")
+    if kind == "object" and mapping.get("enabled", True) is not False:
+        return "objects"
+    return "scalars" if kind in _TAKING_SCALARS or kind in _TAKING_NUMBERS else "neither"
+
+
+def may_be_sent_again(mapping: Mapping[str, Any], native: NativeType | None) -> bool:
+    """Return whether the server would take our mapping of a leaf it has already: what can't be changed is as ours."""
+    ours = leaf_mapping(flags_of(mapping), native, None, copy_to=False)
+    fields = mapping.get("fields", {})
+    return _fixed(mapping) == _fixed(ours) and all(
+        fields[name] == each for name, each in ours.get("fields", {}).items()
+    )
+
+
+def _fixed(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: each for name, each in mapping.items() if name not in _CHANGEABLE}
 
 
 def _native_mapping(native: NativeType) -> dict[str, Any]:

@@ -15,14 +15,15 @@ _PAIR = re.compile(
     r"(?<![A-Za-z0-9_.-])"
     r"((?:(?:api|access|private|secret|secret access|licen[cs]e|encryption|signing|session) (?:key|token|id))"
     r"|[A-Za-z0-9_.-]{2,80}+)"  # possessive: nothing of a word may follow it, so no shorter one would do
-    r"(?:\]?\\{0,8}[\"']?\s{0,8}(?:=>|[:=>]|%3[dD])\s{0,8}|\s{1,4}is\s{1,4})",
+    r"(?:\]?\\{0,8}[\"']?\]?\s{0,8}(?:=>\s{0,8}(?:string\(\d{1,6}\)\s{1,4})?|->|[:=>]|%3[dD])\s{0,8}"
+    r"|\\{0,8}[\"'];s:\d{1,6}:|(?:%22)?%3[aA](?:%22)?|\s{1,4}(?:is|was)\s{0,2}:?\s{1,4})",
     re.IGNORECASE,
 )
 _OPTION = re.compile(r"(?<!\S)(--?[A-Za-z][A-Za-z0-9-]{1,60})(?: {1,4})(?=[^\s-])")
 SEPARATORS = (
     "=",
     ">",
-    "%3[dD]",
+    "%3[aAdD]",
     "-(?=-[A-Za-z])",
     r":(?:(?<=[A-Za-z0-9_\]' ]:)(?!\d\d|\\{0,4}/\\{0,4}/)|(?<=\\[\"']:))",
 )

@@ -62,7 +62,9 @@ class Redaction:
     def _is_suspect(self, text: str) -> bool:
         if self._custom or self._needles(text) is not None:
             return True
-        return (self._separators(text) is not None or " is " in text) and self._words(text) is not None
+        return (self._separators(text) is not None or " is " in text or " was " in text) and self._words(
+            text
+        ) is not None
 
     def value(self, value: Any, counts: Counts, *, texts: bool) -> Any:
         """Return a parsed value without its secrets; `texts` says whether the strings must be looked into."""

@@ -11,10 +11,13 @@ from agent.mapping.leaf import MARK
 
 # Rule → words; a key is compared in lower case without anything but letters and digits, so `x-Api_Key` is `xapikey`.
 _WORDS: dict[str, tuple[str, ...]] = {
-    "password": ("password", "passwd", "passphrase", "passcode", "pwd", "passwort"),
-    "license_key": ("licensekey", "licencekey"),
+    "password": (
+        *("password", "passwd", "passphrase", "passcode", "pwd", "passwort"),
+        *("kennwort", "contraseña", "contrasena", "motdepasse", "wachtwoord", "пароль"),
+    ),
+    "license_key": ("licensekey", "licencekey", "activationkey", "productkey", "serialkey"),
     "access_key": ("accesskey",),
-    "api_key": ("apikey",),
+    "api_key": ("apikey", "consumerkey"),
     "private_key": (
         "privatekey",
         "privkey",
@@ -24,25 +27,45 @@ _WORDS: dict[str, tuple[str, ...]] = {
         "masterkey",
         "sharedkey",
         "accountkey",
+        *(
+            "deploykey",
+            "hmackey",
+            "tlskey",
+            "sslkey",
+            "certkey",
+            "gpgkey",
+            "pgpkey",
+            "rsakey",
+            "recoverykey",
+            "keypair",
+        ),
+        *("wifikey", "wpakey", "seedphrase", "mnemonic"),
     ),
     "secret": ("secret",),
     "token": ("token",),
     "authorization": ("authorization", "authkey", "authcode", "xauth"),
-    "credential": ("credential",),
+    "credential": ("credential", "creds"),
     "cookie": ("cookie",),
     "session": ("sessionid", "sessid", "sessionkey"),
     "signature": ("signature",),
 }
 _EXACT = {
-    **dict.fromkeys(("pass", "userpass", "dbpass", "rootpass", "adminpass", "pgpass"), "password"),
+    **dict.fromkeys(("pw", "userpw", "dbpw", "rootpw", "adminpw", "mysqlpw", "ftppw", "smtppw"), "password"),
     **dict.fromkeys(
-        ("otp", "totp", "otpcode", "pin", "pincode", "cvv", "cvc", "psk", "mfacode", "recoverycode", "recoverycodes"),
+        (
+            *("otp", "totp", "otpcode", "pin", "pincode", "cvv", "cvc", "psk", "vpnpsk", "wifipsk", "securityanswer"),
+            *("mfacode", "2facode", "twofactorcode", "recoverycode", "recoverycodes", "backupcode", "backupcodes"),
+            *("unlockcode", "cardnum", "cardnumber", "ccnum", "ccnumber", "creditcardnumber"),
+        ),
         "secret",
     ),
+    "connectsid": "session",
     **dict.fromkeys(("auth", "bearer", "jwt"), "authorization"),
 }
 _ANY_WORD = re.compile("|".join(word for words in _WORDS.values() for word in words))
 """Asked first: keys that are data are never seen twice, so no cache helps with them."""
+_PASS = re.compile(r"(?<!by)(?<!com)(?<!sur)(?<!tres)(?<!over)(?<!under)(?<!first)(?<!second)(?<!multi)pass$")
+"""The last part of `smtp_pass` and its like."""
 # A number under `token_count` or `password_expires_in` is about a secret, not one.
 _ABOUT = re.compile(
     r"(?:counts?|used|usage|total|limit|max|min|length|ttl|at|age|days|seconds|expires|expiry|expiresin|version"
@@ -50,6 +73,7 @@ _ABOUT = re.compile(
 )
 _REPLACED = re.compile(r"(?:[A-Z]{2,10}-)?\[redacted:[^\[\]]{1,100}\]")
 """What stands for a secret: as a value it is none, as a key it names none."""
+_MARKS = re.compile(r"\[redacted:[^\[\]]{1,100}\]")
 _NOISE = re.compile(r"[\W_]+")
 _CACHED_KEYS = 10_000
 
@@ -89,9 +113,8 @@ class SecretKeys:
         return not (isinstance(value, int | float) and _ABOUT.search(_NOISE.sub("", key.lower())))
 
     def _find(self, key: str) -> str | None:
-        if MARK in key and is_replaced(key):
-            return None
-        name = key.lower()
+        # What stands for a secret in a key names its rule, which says nothing about the value.
+        name = (_MARKS.sub("0", key) if MARK in key else key).lower()
         if not name.isalnum():  # else there is no noise in it, as in most keys that are data
             name = _NOISE.sub("", name)
         for pattern, expression in self._own:
@@ -99,14 +122,16 @@ class SecretKeys:
                 return pattern
         if name in _EXACT:
             return _EXACT[name]
+        if name.endswith("pass") and _PASS.search(name) is not None:
+            return "password"
         if _ANY_WORD.search(name) is None:
             return None
         return next((rule for rule, words in _WORDS.items() if any(word in name for word in words)), None)
 
 
 PAIR_WORDS = (
-    "pass", "pwd", "secret", "token", "auth", "credential", "cookie", "sess", "signature", "key", "otp", "cvv", "cvc",
-    "psk", "jwt", "pin", "mfa", "recovery",
+    "pass", "pw", "secret", "token", "auth", "cred", "cookie", "sess", "signature", "key", "otp", "cvv", "cvc",
+    "psk", "jwt", "pin", "mfa", "recovery", "codes", "card",
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ moves what cannot be mapped to the overflow. Each scalar ends in exactly one of 
 from __future__ import annotations
 
 import re
-from enum import Enum
+from collections.abc import Container
 from typing import Any
 
 from agent.mapping.catalogue import Catalogue, Node
@@ -18,6 +18,7 @@ from agent.mapping.leaf import MARK, NUMBER, SENSITIVE, STRING
 from agent.mapping.numeric import NUMBER_STARTS, is_number
 from agent.mapping.overflow import Overflow
 from agent.mapping.paths import LONGEST_PATH, valid_segments
+from agent.mapping.shape import LIST_DEPTH, Shape, shape_of
 
 _BOTH = 4 | STRING | NUMBER
 _WITH_STRINGS = 4 | STRING
@@ -28,8 +29,6 @@ _STANDS_FOR_SECRET = re.compile(r"(?:[A-Z]{2,10}-)?" + re.escape(MARK) + r"[^\]]
 """What redaction leaves of a secret, a licence's prefix included, and nothing else."""
 CONFLICT, BAD, TOO_DEEP, BUDGET = "conflict", "bad_key", "too_deep", "budget"
 NOWHERE = object()
-LIST_DEPTH = 18
-"""How many arrays may lie in one another along a path: the server refuses a document with more than 20."""
 
 
 def fits(  # noqa: C901, PLR0911, PLR0912 - the hot loop, unrolled
@@ -98,36 +97,6 @@ def kinds_of(value: Any) -> int:
     return NUMBER if kind is int or kind is float else 0
 
 
-class Shape(Enum):
-    """Say how a value lies on a path."""
-
-    EMPTY = 0
-    """Nulls and arrays of nothing: accepted anywhere."""
-    LEAF = 1
-    OBJECT = 2
-    MIXED = 3
-    """Scalars and objects in one array, which no mapping takes."""
-    DEEP = 4
-    """Arrays in arrays beyond what the server's parser takes."""
-
-
-def shape_of(value: Any, arrays_left: int = LIST_DEPTH) -> Shape:
-    """Return the shape of a value of the context."""
-    kind = value.__class__
-    if value is None:
-        return Shape.EMPTY
-    if kind is dict:
-        return Shape.OBJECT
-    if kind is not list:
-        return Shape.LEAF
-    if arrays_left <= 0:
-        return Shape.DEEP
-    shapes = {shape_of(item, arrays_left - 1) for item in value} - {Shape.EMPTY}
-    if Shape.DEEP in shapes:
-        return Shape.DEEP
-    return Shape.MIXED if len(shapes) > 1 else shapes.pop() if shapes else Shape.EMPTY
-
-
 def kinds_in(value: Any) -> int:
     """Return the kinds of a scalar, or of all scalars in an array."""
     if value.__class__ is not list:
@@ -151,28 +120,26 @@ class Walk:
         self._today = today
         self._arrays = 0
 
-    def route(self, root: str, value: dict[str, Any]) -> dict[str, Any]:
-        """Return what stays under `root`; the rest is in `self.overflow`."""
-        kept, over = self._object(self._catalogue.tree[root], value, (root,))
+    def route(self, root: str, value: dict[str, Any], odd: Container[str] | None = None) -> dict[str, Any]:
+        """Return what stays under `root`; the rest is in `self.overflow`. Keys that are not `odd` are known to fit."""
+        kept, over = self._object(self._catalogue.tree[root], value, (root,), odd)
         self.overflow.value = over
         return kept
 
     def _object(
-        self, node: dict[str, Node], value: dict[str, Any], above: Path
+        self, node: dict[str, Node], value: dict[str, Any], above: Path, odd: Container[str] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         kept: dict[str, Any] = {}
         over: dict[str, Any] = {}
         is_known_here = self._exceptions is None and self._arrays == 0
         for key, item in value.items():
-            if is_known_here and key in node and fits(node, {key: item}):
+            if (odd is not None and key not in odd) or (is_known_here and key in node and fits(node, {key: item})):
                 kept[key] = item  # one odd entry must not make its neighbours expensive
                 continue
             segments = valid_segments(key)
             if segments is None:
                 self.overflow.place(over, key, self.overflow.spill(item, (*above, key), BAD))
                 self.overflow.texts += [key] if key.strip() else []
-                continue
-            if (*above, *segments) in self._catalogue.dropped:
                 continue
             stays, spilt = self._entry(node, segments, item, above)
             if stays is not NOWHERE:

@@ -21,6 +21,7 @@ from agent.opensearch.partitions import ClusterPartitions, Partition
 from agent.opensearch.search import Search
 
 _POLL_SECONDS = 1.0
+_MOST_TRIES = 20
 _BATCH_ROWS = 1000
 _COMPARE_ROWS = 10_000
 
@@ -67,8 +68,16 @@ class Rebuild:
 
     def create_next(self, partition: str, old: Partition, properties: Mapping[str, Any]) -> str:
         """Create the next index with the present mapping, without aliases; return its name."""
-        self._partitions.create(partition, old.number + 1, properties, writable=False)
-        return self._names.concrete(partition, old.number + 1)
+        name = self._names.concrete(partition, old.number + 1)
+        for _ in range(_MOST_TRIES):
+            if self._partitions.create(partition, old.number + 1, properties, writable=False):
+                return name
+            # The copy of a run that was killed goes on in the cluster, and made the index again, with no field mapped.
+            self.drop(name)
+        got = "the copy of a rebuild that was killed still writes to it"
+        raise TemporaryError(
+            "the next index cannot be created", where=name, got=got, remedy="repeat it", kind="partial"
+        )
 
     def copy(
         self, old: str, new: str, *, sleep: Callable[[float], None], progress: Callable[[int, int], None]

@@ -20,10 +20,14 @@ from tests.world import World
 
 pytestmark = pytest.mark.integration
 
-KEYS = ("a", "b", "c", "d", "a.b", "b.c", "a.b.c", "", ".", ".x", "x.", "a..b", " ", "*", "_id", "\x00", "é", "k" * 600, "k" * 1200)  # fmt: skip
+KEYS = (
+    "a", "b", "c", "d", "a.b", "b.c", "a.b.c", "", ".", ".x", "x.", "a..b", " ", "*", "_id", "\x00", "é", "e\u0301",
+    "text", "number", "a.text", "b.number", "type", "properties", "fields", "_source", "__proto__", "context",
+    "k" * 600, "k" * 1200, "k" * 32_768,
+)  # fmt: skip
 WORDS = (
     "timed out", "42", " 42 ", "-1", "1e5", "1e400", "0x1p3", "NaN", "true", "null", "", " ", "\x00", "\ud800", "\udc00\ud800x",
-    "2026-11-23", "2026-11-23T21:04:05Z", "198.51.100.7", "[redacted:", "\U0001f680", "-" * 2000,
+    "2026-11-23", "2026-11-23T21:04:05Z", "198.51.100.7", "0x1f", "٤٢", "1_000", "Infinity", "[redacted:", "\U0001f680", "-" * 2000,
 )  # fmt: skip
 any_text = st.text(st.characters(exclude_categories=()), max_size=30)
 long_text = st.builds(
@@ -31,13 +35,15 @@ long_text = st.builds(
     st.sampled_from(("x", "é", "\U0001f680", "lorem ipsum ", "1", '\n"x\\')),
     st.sampled_from((1024, 1025, 2048, 8191, 8192, 32_765, 32_766, 32_767, 32_768, 70_000)),
 )
+megabytes = st.sampled_from(("x" * 1_000_000, "lorem ipsum " * 83_333, "1" * 1_000_000))
 numbers = st.one_of(
     st.integers(-5, 5), st.integers(), st.integers(0, 330).map(lambda digits: 10**digits), st.floats(),
-    st.sampled_from((2**53 + 1, 2**63 - 1, 2**63, 2**64, -(2**63) - 1, 2**70)),
+    st.sampled_from((2**53 + 1, 2**63 - 1, 2**63, 2**64, -(2**63) - 1, 2**70, -0.0, 5e-324)),
 )  # fmt: skip
 scalar = st.one_of(
-    st.none(), st.booleans(), numbers, st.sampled_from(WORDS), any_text, any_text, st.one_of(any_text, long_text)
-)
+    st.none(), st.booleans(), numbers, st.sampled_from(WORDS), any_text, any_text, st.one_of(any_text, long_text),
+    st.integers(0, 60).flatmap(lambda number: megabytes if number == 37 else any_text),
+)  # fmt: skip
 keys = st.one_of(*[st.sampled_from(KEYS[:7])] * 3, st.sampled_from(KEYS), any_text)
 nested = st.recursive(
     scalar,

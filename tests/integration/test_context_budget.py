@@ -15,6 +15,7 @@ import pytest
 
 from agent.cli.app import Application
 from agent.cli.line import Line
+from agent.verifying.backfill import BLOCK_IDS
 from demo.rows import Deck
 from tests.integration.context_agent import NOVEMBER, STEP_BYTES, Agent
 from tests.world import World
@@ -147,3 +148,37 @@ def test_two_agents_that_meet_a_path_as_leaf_and_as_object_lose_nothing(world: W
         for turn, tail in [(int(word.lstrip("leafbrnch")), "" if word.startswith("leaf") else ".y")]
     ]
     assert all(by_path)
+
+
+def test_slices_that_meet_the_same_new_paths_as_leaf_and_as_object_lose_nothing(world: World) -> None:
+    world.write({"context.max_fields": 100, "tail.batch_rows": 100})
+    agent = Agent(world)
+    half = BLOCK_IDS
+    first: list[str] = []
+    second: list[str] = []
+    for number in range(half):
+        shapes = [{f"p{number // 4}": f"leaf{number}"}, {f"p{number // 4}": {"x": f"branch{number}"}}]
+        first.append(json.dumps(shapes[number % 2]))
+        second.append(json.dumps(shapes[(number + 1) % 2]))
+    ids = agent.insert([*first, *second])
+    processes = [world.start("backfill", "--slice", f"{number}/2", "--json") for number in (0, 1)]
+    shipped = []
+    for process in processes:
+        stdout, stderr = process.communicate(timeout=120)
+        assert process.returncode == 0, stderr
+        shipped.append(json.loads(stdout)["indexed"])
+    # Slices take blocks of a thousand ids in turns: of each pair of rows one has the leaf, the other the object.
+    assert sum(shipped) == 2 * half and min(shipped) > half - 10
+
+    assert (world.count(), agent.app.dead_letters.count()) == (2 * half, 0)
+    mapping = agent.app.partitions.mapping(NOVEMBER) or {}
+    assert paths_in(mapping["context"]) <= 2 * 100, "each may have added its own before it saw the other's"
+    words = [f"{kind}{number % half}" for number, kind in enumerate(_kinds(first) + _kinds(second))]
+    asked = [(row_id, {"match": {"context_text": word}}) for row_id, word in zip(ids, words, strict=True)]
+    assert agent.finds(asked) == [True] * len(asked)
+    assert world.run("sync").code == 0
+    assert world.run("verify", "--deep").code == 0
+
+
+def _kinds(texts: list[str]) -> list[str]:
+    return ["branch" if "branch" in text else "leaf" for text in texts]

@@ -61,6 +61,10 @@ def test_no_planted_secret_leaves(world: World, database: Database) -> None:
     assert world.run("redact", "--scan", "--json").json["found"] == {}
     documents, letters = everything(world, f"{world.index_prefix}*"), everything(world, f"{world.agent_prefix}*")
     assert len(documents) == len(rows) + 1
+    unmarked = [
+        document["id"] for document in documents if document["id"] > 1 and not document["agent"].get("redacted")
+    ]
+    assert unmarked == [], "each of these rows names the rules that replaced its secret"
     said.append(world.run("retain", "--execute", "--json"))
     assert (said[-1].code, database.count()) == (0, len(bad)), said[-1].stderr
     archived = [gzip.decompress(path.read_bytes()) for path in Path(archive).rglob("*.gz")]

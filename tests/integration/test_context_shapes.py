@@ -21,13 +21,16 @@ pytestmark = pytest.mark.integration
 OCTOBER_AT, OCTOBER = "2026-10-02 03:04:05", "2026.10"
 
 
-SERVERS = ["mariadb", *(["given"] if GIVEN_URL else [])]
+SERVERS = ["mariadb", pytest.param("mysql9", marks=pytest.mark.slow), *(["given"] if GIVEN_URL else [])]
 
 
 @pytest.fixture(scope="module", params=SERVERS)
 def server(request: pytest.FixtureRequest) -> str:
     """Give the URL of each server."""
-    return GIVEN_URL if request.param == "given" and GIVEN_URL else str(request.getfixturevalue("mariadb"))
+    if request.param == "given":
+        return str(GIVEN_URL)
+    had = request.getfixturevalue(request.param)
+    return str(getattr(had, "url", had))
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,17 @@ ROWS = 4000
 DECODED = "(CASE WHEN JSON_TYPE(context) = 'STRING' AND JSON_VALID(JSON_UNQUOTE(context)) THEN JSON_UNQUOTE(context) ELSE context END)"  # fmt: skip
 
 
+@pytest.fixture(params=["mariadb", pytest.param("mysql9", marks=pytest.mark.slow)])
+def server(request: pytest.FixtureRequest) -> str:
+    """Give the URL of each server whose JSON functions are asked."""
+    had = request.getfixturevalue(request.param)
+    return str(getattr(had, "url", had))
+
+
 @pytest.fixture(params=[Kind.TIMESTAMP, Kind.JSON], ids=["text", "json"])
-def synced(request: pytest.FixtureRequest, database_server: str, make_world: Callable[..., World]) -> Iterator[World]:
+def synced(request: pytest.FixtureRequest, server: str, make_world: Callable[..., World]) -> Iterator[World]:
     """Give a table of realistic rows and their index; no key has a native type."""
-    database = Database(database_server)
+    database = Database(server)
     database.create_table(request.param)
     database.fill(ROWS, seed=11, days=60, json_only=True)
     world = make_world(database)

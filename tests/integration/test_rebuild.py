@@ -158,6 +158,31 @@ def test_killed_anywhere_and_repeated_the_result_is_the_same(
     assert world.run("verify", "--deep").code == 0
 
 
+def test_the_copy_of_a_killed_run_cannot_make_the_new_index_without_its_fields(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy goes on in the cluster after its process is gone, and a write to an index that is dropped makes it again."""
+    partition = with_durations(world, 100)
+    typed(world)
+    left_behind = f"{world.index}-{partition}-000002"
+    app = Application(world.config)
+    Rebuild(app.cluster, app.names, app.partitions).create_next(partition, app.partitions.listed()[0], {})
+    original, writes = Rebuild.drop, iter(range(3))
+
+    def drop(self: Rebuild, index: str) -> None:
+        original(self, index)
+        if index == left_behind and next(writes, None) is not None:
+            world.request("PUT", f"/{left_behind}/_doc/{world.instance}:1", {"id": 1})
+
+    monkeypatch.setattr(Rebuild, "drop", drop)
+    done = _rebuilt(app, partition, lambda _seconds: None)
+
+    assert (done.documents, done.index) == (100, left_behind)
+    spent = world.request("POST", f"/{world.index}/_search", STATS)["aggregations"]["spent"]
+    assert spent["sum"] == 100 * 101 / 2
+    assert world.run("verify", "--deep").code == 0
+
+
 def test_what_the_old_index_lacks_is_shipped_from_the_table(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A copy that silently leaves documents behind is noticed before the old index goes."""
     partition = with_durations(world, 200)

@@ -160,3 +160,43 @@ def test_extra_columns_cost_no_budget_and_are_not_copied() -> None:
 
     assert ("number" in leaf["fields"], "copy_to" in leaf) == (True, False)
     assert STRING | NUMBER == 3
+
+
+def test_a_budget_lowered_below_what_exists_keeps_what_exists_and_admits_nothing() -> None:
+    first = Catalogue()
+    walked(first, {"a": 1, "b": "x", "o": {"c": 2}})
+    lowered = Catalogue(max_fields=2)
+    lowered.merge_mapping(first.properties(), "2026.11")
+    walk = walked(lowered, {"a": 2, "b": "5", "o": {"c": 3, "d": 4}, "e": 5})
+
+    assert (lowered.paths, walk.overflow.paths) == (4, ["o.d", "e"])
+    assert "number" in context_of(lowered.properties())["b"]["fields"], "a known path still takes a new kind"
+
+
+def test_a_leaf_made_by_hand_is_not_sent_again_and_takes_its_values() -> None:
+    for parameters in ({"doc_values": False}, {"normalizer": "lowercase"}, {"fields": {"text": {"type": "keyword"}}}):
+        catalogue = Catalogue()
+        catalogue.merge_mapping(properties(a={**LEAF, **parameters}), "2026.11")
+        walk = walked(catalogue, {"a": 5, "b": 1}, partition="2026.11")
+
+        assert (walk.kept, walk.overflow.paths) == ({"a": 5, "b": 1}, [])  # type: ignore[attr-defined]
+        assert context_of(catalogue.changes_since(0, "2026.11")).keys() == {"b"}
+
+
+def test_what_takes_neither_values_nor_objects_is_an_exception_and_no_path_of_the_catalogue() -> None:
+    for made in ({"type": "alias", "path": "action"}, {"type": "nested"}, {"type": "flat_object"}, {"enabled": False}):
+        catalogue = Catalogue()
+        catalogue.merge_mapping(properties(a=made), "2026.11")
+        here = walked(catalogue, {"a": 5, "b": 1}, {"a": {"x": 5}}, partition="2026.11")
+
+        assert (here.overflow.paths, catalogue.paths) == (["a.x"], 1)
+        assert walked(catalogue, {"a": 5}, partition="2026.12").overflow.paths == []
+
+
+def test_a_dropped_path_that_a_partition_still_maps_costs_its_other_rows_nothing() -> None:
+    catalogue = Catalogue(rules=FieldRules(drop=["noise"], types={"noise.x": "long"}))
+    catalogue.merge_mapping(properties(noise={"properties": {"x": LEAF}}, a=LEAF), "2026.11")
+
+    assert catalogue.exceptions("2026.11") is None
+    assert "noise" not in context_of(catalogue.properties())
+    assert not fits(catalogue.tree["context"], {"noise": {"x": 1}})

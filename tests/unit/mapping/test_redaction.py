@@ -26,7 +26,8 @@ KEYS = [
     "clientSecret", "SECRET_KEY", "token", "access_token", "refreshToken", "csrf_token", "api_key", "apiKey",
     "X-Api-Key", "access_key", "secret_access_key", "accessKeyId", "private_key", "ssh_key", "authorization",
     "Proxy-Authorization", "credentials", "cookie", "set-cookie", "session_id", "PHPSESSID", "license_key", "otp",
-    "pin", "cvv", "psk", "x-amz-signature", "encryption_key", "auth", "pass", "jwt",
+    "pin", "cvv", "psk", "x-amz-signature", "encryption_key", "auth", "pass", "jwt", "smtp_pass", "ftpPass", "db_pw",
+    "consumer_key", "creds", "tls_key", "deploy_key", "keypair", "activation_key", "backup_codes", "card_number",
 ]  # fmt: skip
 TEXTS = [
     f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI{HEX}.{HEX}",
@@ -82,6 +83,26 @@ TEXTS = [
     f"ALTER USER 'u' IDENTIFIED BY '{HEX}'",
     f"export AWS_SECRET_ACCESS_KEY={HEX}",
     f"secret access key: {HEX}",
+    f"sshpass -p {HEX} ssh root@node",
+    f"mysql -u root -p{HEX} whmcs",
+    f"redis-cli -h cache -a {HEX} ping",
+    f"docker login -u ci -p {HEX}",
+    f"useradd -p {HEX} deploy",
+    f"echo 'root:{HEX}' | sudo chpasswd",
+    f"mc alias set node7 https://node-7:9000 minioadmin {HEX}",
+    f"mc admin user add node7 tenant42 {HEX}",
+    f"https://x.blob.core.example/c?sv=2022&sig={HEX}",
+    f"define('DB_PASSWORD', '{HEX}');",
+    f"SET PASSWORD FOR 'u'@'%' = PASSWORD('{HEX}')",
+    f"CREATE ROLE u WITH LOGIN PASSWORD '{HEX}'",
+    f's:8:"password";s:48:"{HEX}";',
+    f'["password"]=> string(48) "{HEX}"',
+    f"%22password%22%3A%22{HEX}%22",
+    f"your temporary password is: {HEX}",
+    f"the password was {HEX}",
+    f"https://api.telegram.org/bot123456789:AA{HEX[:33]}/sendMessage",
+    f"admin:$apr1${HEX[:8]}${HEX[:22]}",
+    f"smtp_pass={HEX}",
     f"Cookie: WHMCSx={HEX}; other={HEX}",
     f"PHPSESSID={HEX}",
 ]
@@ -177,6 +198,22 @@ def test_an_overlong_context_is_redacted_before_it_is_cut() -> None:
         {"url": "https://cp.example.net/clientarea.php?action=productdetails&id=2170"},
         {"snapshot": "0b7e9d3a-5f0e-4a7e-9f57-2f1c9a7a9e11", "sha": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4"},
         {"note": "the key was rotated, the token is valid", "company": "Café Zoë"},
+        {
+            "bypass": "vpn",
+            "compass": "N",
+            "first_pass": "ok",
+            "note": "the password reset was requested",
+            "design": "a&b",
+        },
+        {
+            "ran": [
+                "redis-cli -p 6379 ping",
+                "mysql -h db -P 3306 whmcs",
+                "mysqldump -p whmcs",
+                "mc alias list",
+                "define(x)",
+            ]
+        },
     ],
 )
 def test_what_is_no_secret_stays(context: dict[str, Any]) -> None:
