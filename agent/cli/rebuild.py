@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 import click
 
-from agent.cli.app import Application, now_text
+from agent.cli.app import Application
 from agent.cli.bar import Bar, bar
 from agent.cli.line import Line
 from agent.cli.output import json_option, print_json, print_line
@@ -80,7 +80,6 @@ def _rebuilt(app: Application, partition: str, wait: Callable[[float], None]) ->
             with_row=lambda ids: {int(row[0] or 0) for row in app.rows.by_ids(ids).rows},
             sleep=wait,
             progress=drawing.reach,
-            now=now_text,
         ).run(partition)
     finally:
         drawing.close()

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from agent.opensearch.client import Cluster
+from agent.opensearch.client import Cluster, url_path
 from agent.opensearch.mappings import read_properties, widen
 from agent.opensearch.names import Names
 from agent.opensearch.partitions import ClusterPartitions
 from agent.opensearch.search import Search
 from agent.verifying.stored import Stored, StoredDocuments
+
+CLOCKS_APART = timedelta(minutes=5)
+"""How far the clocks of a node and of an agent may differ, and how long a document may be on its way; too much only
+costs time."""
 
 
 class ConcreteIndices:
@@ -40,9 +45,12 @@ class ConcreteIndices:
         search.refresh()
         return search.count({"match_all": {}})
 
-    def ids_since(self, index: str, instant: str) -> list[int]:
+    def ids_since_created(self, index: str) -> list[int]:
         """Find; see `Indices`."""
+        settings = self._cluster.call("GET", url_path(index, "_settings"))[index]["settings"]["index"]
+        created = datetime.fromtimestamp(int(settings["creation_date"]) / 1000, UTC) - CLOCKS_APART
         search = Search(self._cluster, index)
         search.refresh()
-        body = {"_source": False, "query": {"range": {"agent.indexed_at": {"gte": instant}}}}
+        since = {"gte": created.strftime("%Y-%m-%dT%H:%M:%S.000Z")}
+        body = {"_source": False, "query": {"range": {"agent.indexed_at": since}}}
         return [int(hit["sort"][0]) for page in search.pages(body, sort=({"id": "asc"},)) for hit in page]

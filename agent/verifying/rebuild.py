@@ -43,8 +43,8 @@ class Indices(Protocol):
         """Count its documents."""
         ...
 
-    def ids_since(self, index: str, instant: str) -> list[int]:
-        """Return the ids of documents indexed at or after an instant."""
+    def ids_since_created(self, index: str) -> list[int]:
+        """Return the ids of all documents that were indexed, there or elsewhere, since the index was created."""
         ...
 
 
@@ -75,7 +75,6 @@ class PartitionRebuild:
     with_row: Callable[[Sequence[int]], set[int]]
     sleep: Callable[[float], None]
     progress: Callable[[int, int], None]
-    now: Callable[[], str]
 
     def run(self, partition: str) -> Rebuilt:
         """Rebuild, finishing or beginning again what was interrupted. Raises TemporaryError: repeat it."""
@@ -84,8 +83,8 @@ class PartitionRebuild:
         while beside is not None:
             if beside.number < old.number:
                 # Swapped already: everything the alias answered with is in the new index or still to be copied.
-                reshipped = self._finish(partition, beside.index, old.index)
                 resumed = True
+                reshipped = self._finish(partition, beside.index, old.index, resumed=True)
                 if _covers(self.indices.mapping_of(old.index), self.catalogue.properties()):
                     return self._rebuilt(partition, beside.index, old.index, reshipped, resumed=True)
             else:
@@ -98,21 +97,20 @@ class PartitionRebuild:
         for _ in range(2):
             # Twice: the second pass is short, and what it leaves is what readers miss for a moment after the swap.
             self.blocks.copy(old.index, new, sleep=self.sleep, progress=self.progress)
-        reshipped = self._finish(partition, old.index, new)
+        reshipped = self._finish(partition, old.index, new, resumed=False)
         return self._rebuilt(partition, old.index, new, reshipped, resumed=resumed)
 
-    def _finish(self, partition: str, old: str, new: str) -> int:
+    def _finish(self, partition: str, old: str, new: str, *, resumed: bool) -> int:
         """Swap, take in what came to the old index until then, compare, and drop it; return how many were shipped."""
-        self._widen(old, new)
-        widened_at = self.now()
+        lacked_paths = self._widen(old, new)
         self.blocks.swap(partition, old, new)
         self.blocks.seal(old)
         self.blocks.copy(old, new, sleep=self.sleep, progress=self.progress)
         reshipped = 0
-        if self._widen(old, new):
-            # Between both looks a path was mapped in the old index only: documents that met it are indexed again.
-            ids = self.indices.ids_since(new, widened_at)
-            reshipped += sum(len(self.ship(part)) for part in _parts(ids))
+        if self._widen(old, new) or lacked_paths or resumed:
+            # A path that was mapped in the old index only: documents that came to the new one before it was mapped
+            # there too are not found by it until they are indexed again. A run that was cut off may have left such.
+            reshipped += sum(len(self.ship(part)) for part in _parts(self.indices.ids_since_created(new)))
         reshipped += self._compare(old, new)
         self.blocks.drop(old)
         return reshipped
