@@ -26,6 +26,7 @@ from agent.state import LeaseLost
 MEASURE_SECONDS = 2.0
 TEMPLATES_SECONDS = 300
 DEAD_LETTERS_SECONDS = 60
+LAST_WORDS_SECONDS = 5.0
 
 
 @click.command()
@@ -133,6 +134,8 @@ class Shipping:
 
     def drain(self) -> None:
         """Take in what is in flight."""
+        # What is under way keeps its time; what is said last must not keep a process that was told to end.
+        self._app.cluster.hurry(LAST_WORDS_SECONDS)
         step = self.line.tail.drain()
         self.reporting.stepped(step, self.line.checkpoint.progress)
 
