@@ -12,7 +12,6 @@ from tests.integration.delivery import AT, RunningAgent
 from tests.world import Database, World
 
 pytestmark = pytest.mark.integration
-ANOTHER_MONTH = "2026-07-15 08:00:00"
 MakeWorld = Callable[..., World]
 
 
