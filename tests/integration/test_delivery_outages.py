@@ -51,17 +51,20 @@ def too_many_items(asked: Asked, forward: Forward) -> Reply:
 
 
 def retry_at(seconds: float) -> Fault:
-    """Answer 429 with Retry-After as a date, so many seconds after the answer's own."""
-    return answer(
-        429, headers={"Retry-After": format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)}
-    )
+    """Answer 429 with Retry-After as a date, so many seconds from then."""
+
+    def fault(asked: Asked, forward: Forward) -> Reply | None:
+        then = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+        return answer(429, headers={"Retry-After": then})(asked, forward)
+
+    return fault
 
 
 ANSWERS: dict[str, Fault] = {
     "413 to everything": answer(413, b"<html>413 Request Entity Too Large</html>"),
     "429": answer(429),
-    "429 and Retry-After": answer(429, headers={"Retry-After": "20"}),
-    "429 and Retry-After as a date": retry_at(20),
+    "429 and Retry-After": answer(429, headers={"Retry-After": "45"}),
+    "429 and Retry-After as a date": retry_at(45),
     "500": answer(500),
     "500 of a proxy": answer(500, b"<html>oops</html>"),
     "502": answer(502, b"<html>bad gateway</html>"),
