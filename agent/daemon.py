@@ -121,6 +121,8 @@ class Daemon:
                 self._pause(self._delay("lease") or STANDBY_SECONDS)
                 continue
             caught_up = self._guarded("tail", self._steps.tail, fatal=PermanentError)
+            if self._stop.is_set():
+                break
             slice_wait = self._advance_slow_job()
             self.scheduler.run_pending()
             if caught_up is not False:

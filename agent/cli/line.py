@@ -122,9 +122,10 @@ class Line:
     def finish(self, reason: str) -> None:
         """Say in the state document that nobody ships any more, and why."""
         with suppress(AgentError):
-            # Without the database the last known figures stand; the end is told all the same.
-            lag, backlog = self.measure()
-            self.published |= {"lag_seconds": lag, "backlog_rows": backlog}
+            # Without the database the last known figures stand; the end is told all the same, and at once.
+            if self.lease.held():
+                lag, backlog = self.measure()
+                self.published |= {"lag_seconds": lag, "backlog_rows": backlog}
         self.published |= {"state": "stopped", "reason": reason, "lease": None, "lease_since": None}
         self._app.state.write({**encoded(self.checkpoint.progress), **self._members()})
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent import __version__
-from agent.errors import ConfigError, TemporaryError
+from agent.errors import AgentError, TemporaryError
 from agent.observing.events import Event
 from agent.observing.health import Health
 from agent.observing.logging import EventLog
@@ -147,7 +147,7 @@ class Reporting:
         if job == "tail":
             self.metrics.bulk_retried(kind)
         # What a person must correct in mid-run (a revoked grant, a password changed before its file) is waited for too.
-        expected = isinstance(error, TemporaryError | ConfigError)
+        expected = isinstance(error, AgentError)
         event = _DEFERRED.get(job, Event.JOB_FAILED) if expected else Event.JOB_FAILED
         self.log.failed(
             event,

@@ -19,6 +19,7 @@ from agent.cli.reporting import Reporting
 from agent.daemon import Daemon, Steps, stop_on_signals
 from agent.errors import AgentError, PermanentError, TemporaryError
 from agent.observing.events import Event
+from agent.observing.health import State
 from agent.observing.http import HttpServer
 from agent.observing.metrics import CONTENT_TYPE
 from agent.state import LeaseLost
@@ -26,6 +27,7 @@ from agent.state import LeaseLost
 MEASURE_SECONDS = 2.0
 TEMPLATES_SECONDS = 300
 DEAD_LETTERS_SECONDS = 60
+LAST_WORDS_SECONDS = 5.0
 
 
 @click.command()
@@ -83,8 +85,8 @@ class Shipping:
             draw=random.random,
         )
         self.jobs.schedule(daemon)
-        daemon.every(TEMPLATES_SECONDS, "templates", self._restore_templates)
-        daemon.every(DEAD_LETTERS_SECONDS, "dead letters", self._count_dead_letters)
+        daemon.every(TEMPLATES_SECONDS, "templates", self._in_peace(self._restore_templates))
+        daemon.every(DEAD_LETTERS_SECONDS, "dead letters", self._in_peace(self._count_dead_letters))
         return daemon
 
     def lead(self) -> bool:
@@ -133,6 +135,8 @@ class Shipping:
 
     def drain(self) -> None:
         """Take in what is in flight."""
+        # What is under way keeps its time; what is said last must not keep a process that was told to end.
+        self._app.cluster.hurry(LAST_WORDS_SECONDS)
         step = self.line.tail.drain()
         self.reporting.stepped(step, self.line.checkpoint.progress)
 
@@ -185,6 +189,10 @@ class Shipping:
 
     def _took(self, seconds: float) -> None:
         self.reporting.metrics.observe_bulk(seconds)
+
+    def _in_peace(self, job: Callable[[], None]) -> Callable[[], None]:
+        """Leave a job out while rows cannot be shipped: a cluster in trouble is asked for nothing but to take them."""
+        return lambda: None if self.reporting.health.condition.state is State.DEGRADED else job()
 
     def _restore_templates(self) -> None:
         for name in self._app.templates.ensure():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from agent.errors import AgentError, PermanentError, TemporaryError
+from agent.errors import AgentError, TemporaryError
 
 LONGEST_REASON = 600
 LONGEST_RETRY_AFTER_SECONDS = 3600.0  # a proxy that says «tomorrow» must not put the agent to sleep for a day
@@ -71,10 +71,11 @@ CLUSTER_KINDS = frozenset(
 )
 
 
-class Refused(PermanentError):  # noqa: N818  it says what happened
+class Refused(AgentError):  # noqa: N818  it says what happened
     """Say that the server understood the request and called it wrong.
 
-    `status` and `type` are the server's, for callers inside this package that can do something about it.
+    `status` and `type` are the server's, for callers inside this package that can do something about it. Where nobody
+    can, it ends a verb, but not the daemon: what stands between it and the cluster today may be gone tomorrow.
     """
 
     def __init__(self, what: str, *, where: str, got: str, status: int, type_name: str) -> None:

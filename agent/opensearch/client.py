@@ -116,6 +116,10 @@ class Cluster:
                 raise
         return self._exchange(request, accept)
 
+    def hurry(self, seconds: float) -> None:
+        """Wait no longer than so many seconds for an answer from now on."""
+        self.timeout_seconds = min(self.timeout_seconds, seconds)
+
     def close(self) -> None:
         """Close every connection."""
         self._transport.close()

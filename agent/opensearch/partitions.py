@@ -50,7 +50,10 @@ class Partitions(Protocol):
         ...
 
     def mapping(self, partition: str) -> dict[str, Any] | None:
-        """Return the root mapping properties, None when there is no such partition."""
+        """Return the root mapping properties, None when there is no such partition.
+
+        Raises TemporaryError(kind `foreign_index`) when somebody put the partition's alias on an index of their own.
+        """
         ...
 
     def listed(self) -> list[Partition]:
@@ -99,7 +102,14 @@ class ClusterPartitions:
 
     def mapping(self, partition: str) -> dict[str, Any] | None:
         """Read; see `Partitions`."""
-        return read_properties(self._cluster, self._names.alias(partition))
+        alias = self._names.alias(partition)
+        properties = read_properties(self._cluster, alias)
+        if properties is not None and "agent" not in properties:
+            remedy = "put the alias back on the agent's own index, or delete it: the agent makes it again"
+            raise TemporaryError(
+                "a write alias is on an index that is not the agent's", where=alias, remedy=remedy, kind="foreign_index"
+            )
+        return properties
 
     def listed(self) -> list[Partition]:
         """List; see `Partitions`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -9,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import psutil
 
@@ -21,9 +24,10 @@ AT = "2026-11-20 21:04:05"
 class RunningAgent:
     """Run `run` on a world until the end of the block; the log goes to a file, so that no pipe can fill up."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, log: str = "agent.log") -> None:
         self.world = world
-        self.log: Path = world.folder / "agent.log"
+        world.write({"http.listen": "127.0.0.1:0"})
+        self.log: Path = world.folder / log
         with self.log.open("w") as stderr:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "agent", "-c", str(world.config), "run"],
@@ -73,6 +77,31 @@ class RunningAgent:
         """Wait until the state names a reason, as `status` shows it."""
         self.wait(lambda: word in str(self.state().get("reason")), seconds, f"state says {word}")
         assert self.state()["state"] == "degraded"
+        self.is_not_ready_for(word)
+
+    def is_not_ready_for(self, word: str, seconds: float = 60) -> None:
+        """Wait until `/readyz` says no and names a reason; `/healthz` says that a restart would not help."""
+        self.wait(lambda: word in self.probed("readyz")[1], seconds, f"/readyz says {word}")
+        assert self.probed("readyz")[0] == 503
+        assert self.probed("healthz")[0] == 200
+
+    def is_well(self, seconds: float = 30) -> None:
+        """Wait until the state says so, and `/readyz` too."""
+        self.wait(lambda: self.state().get("state") in ("shipping", "idle"), seconds, "the state says so")
+        assert self.state()["reason"] == ""
+        self.wait(lambda: self.probed("readyz")[0] == 200, seconds, "/readyz says so")
+
+    def probed(self, path: str) -> tuple[int, str]:
+        """Ask the agent itself, as an orchestrator does: status and text."""
+        self.wait(lambda: any("http.listening" in line for line in self.lines), 30, "it listens")
+        line = next(line for line in self.lines if "http.listening" in line)
+        address = line.partition("address=")[2].split()[0].removeprefix("http://").strip("\"'")
+        try:
+            with urlopen(f"http://{address}/{path}", timeout=10) as response:
+                return response.status, response.read().decode()
+        except HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
 
     def state(self) -> dict[str, Any]:
         """Return the state document, {} while there is none."""
@@ -92,6 +121,18 @@ class RunningAgent:
         body = {"size": 1000, "sort": [{"id": "asc"}]}
         found = self.world.request("POST", f"/{self.world.agent_prefix}-dead-letters/_search", body)
         return [hit["_source"] for hit in found["hits"]["hits"]] if found else []
+
+    def stops(self, *, signals: int = 1) -> tuple[int, float]:
+        """Tell it to stop, so many times; return its exit code and after how many seconds it ended."""
+        begun = time.monotonic()
+        for number in range(1, signals + 1):
+            self._process.send_signal(signal.SIGTERM)
+            self.wait(lambda: self._process.poll() is not None or self._heard_stop(), 60, f"signal {number} is heard")
+        code = self._process.wait(300)
+        return code, time.monotonic() - begun
+
+    def _heard_stop(self) -> bool:
+        return any("agent.stopping" in line for line in self.lines)
 
     def wait(self, true: Callable[[], bool], seconds: float, what: str) -> None:
         deadline = time.monotonic() + seconds

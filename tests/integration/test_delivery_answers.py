@@ -29,7 +29,6 @@ from tests.proxy import (
     reset,
     silence,
     swallow_answer,
-    too_few_items,
     writes_to,
 )
 from tests.world import Database, World
@@ -78,24 +77,15 @@ def delivery(mariadb: str, opensearch: str, tmp_path_factory: pytest.TempPathFac
     database.drop()
 
 
+# One of each kind for the process itself; every other answer, for five minutes each: test_delivery_outages.py.
 REQUEST_FAULTS: dict[str, Fault] = {
-    "429": answer(429),
     "429 and Retry-After": answer(429, headers={"Retry-After": "1"}),
-    "500": answer(500),
-    "502": answer(502, b"<html>bad gateway</html>"),
     "503": answer(503),
-    "504": answer(504, b"<html>gateway timeout</html>"),
     "401": answer(401),
-    "403": answer(403),
     "a web page": html(),
-    "a web page and 503": html(503),
-    "an empty body": answer(200, b""),
-    "another JSON": answer(200, {"took": 3}),
     "reset": reset(),
-    "reset when it was done": reset(done=True),
     "reset in mid-response": cut_answer(20),
     "answer lost": swallow_answer(),
-    "too few items": too_few_items(1),
     "silence": silence(),
 }
 

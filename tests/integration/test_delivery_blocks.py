@@ -12,7 +12,6 @@ from tests.integration.delivery import AT, RunningAgent
 from tests.world import Database, World
 
 pytestmark = pytest.mark.integration
-ANOTHER_MONTH = "2026-07-15 08:00:00"
 MakeWorld = Callable[..., World]
 
 
@@ -30,6 +29,19 @@ class Node:
 
     def of_the_cluster(self, **changes: Any) -> None:
         self.world.request("PUT", "/_cluster/settings", {"persistent": changes})
+
+    def move_alias(self, here: str, there: str) -> None:
+        moves = [{"remove": {"index": here, "alias": self.alias}}, {"add": {"index": there, "alias": self.alias}}]
+        self.world.request("POST", "/_aliases", {"actions": moves})
+
+    def tries_again(self, times: int) -> None:
+        """Wait until it has sent what is refused so many times more."""
+        before = self._retries()
+        self.agent.wait(lambda: self._retries() >= before + times, 60, "it tries again and again")
+
+    def _retries(self) -> int:
+        told = self.agent.probed("metrics")[1].splitlines()
+        return sum(int(float(line.split()[-1])) for line in told if line.startswith("audit_agent_bulk_retries_total"))
 
     def mapping(self, index: str) -> dict[str, Any]:
         found = self.world.request("GET", f"/{index}/_mapping")
@@ -60,8 +72,7 @@ def named(node: Node, word: str, *, at: str = AT) -> Iterator[None]:
     assert agent.missing(ids) == set(ids)
     yield
     agent.delivers(ids)
-    agent.wait(lambda: agent.state()["state"] in ("shipping", "idle"), 30, "the state says so")
-    assert agent.state()["reason"] == ""
+    agent.is_well()
     assert agent.dead_letters() == []
 
 
@@ -80,13 +91,71 @@ def test_a_closed_index_is_waited_for(node: Node) -> None:
         node.world.request("POST", f"/{node.index}/_open")
 
 
-def test_a_cluster_without_room_for_a_shard_is_waited_for(node: Node) -> None:
-    node.of_the_cluster(**{"cluster.max_shards_per_node": 1})
+def pipeline(node: Node, *processors: dict[str, Any]) -> str:
+    """Make an ingest pipeline; it goes with the test's other things."""
+    name = f"{node.world.index_prefix}-by-a-person"
+    node.world.request("PUT", f"/_ingest/pipeline/{name}", {"processors": list(processors)})
+    return name
+
+
+DROP = {"drop": {}}
+RENAME = {"set": {"field": "_id", "value": "another"}}
+FAIL = {"fail": {"message": "no way"}}
+BREAK = {"script": {"source": "ctx.nothing.at.all = 1"}}
+
+
+@pytest.mark.parametrize(
+    ("processor", "word"),
+    [
+        pytest.param(DROP, "drops documents", id="drop"),
+        pytest.param(RENAME, "about other documents", id="rename"),
+        pytest.param(FAIL, "an ingest pipeline fails", id="fail"),
+        pytest.param(BREAK, "an ingest pipeline fails", id="break"),
+        pytest.param(None, "an ingest pipeline is missing", id="missing"),
+    ],
+)
+def test_a_pipeline_that_lets_no_document_pass_is_named_and_blamed_on_none(
+    node: Node, processor: dict[str, Any] | None, word: str
+) -> None:
+    before = node.world.count()
+    node.settings(**{"index.final_pipeline": pipeline(node, processor) if processor else "nowhere"})
     try:
-        with named(node, "no room for another shard", at=ANOTHER_MONTH):
-            node.of_the_cluster(**{"cluster.max_shards_per_node": None})
+        with named(node, word):
+            # Longer than the tries after which an error inside the server is put on a document.
+            node.tries_again(5)
+            assert node.agent.dead_letters() == []
+            node.settings(**{"index.final_pipeline": None})
     finally:
-        node.of_the_cluster(**{"cluster.max_shards_per_node": None})
+        node.settings(**{"index.final_pipeline": None})
+        node.world.request(
+            "POST", f"/{node.index}/_delete_by_query?refresh=true", {"query": {"ids": {"values": ["another"]}}}
+        )
+        node.world.request("DELETE", f"/_ingest/pipeline/{node.world.index_prefix}-by-a-person")
+    assert node.world.count() == before + 20
+
+
+def test_a_default_pipeline_does_not_touch_documents(node: Node) -> None:
+    node.settings(**{"index.default_pipeline": pipeline(node, DROP)})
+    node.agent.delivers(node.agent.insert(20))
+    node.settings(**{"index.default_pipeline": None})
+
+
+def test_an_alias_on_two_indices_is_named_until_it_is_on_one(node: Node) -> None:
+    other = f"{node.world.index_prefix}-of-a-person"
+    node.world.request("PUT", f"/{other}", {"settings": {"number_of_replicas": 0}, "aliases": {node.alias: {}}})
+    with named(node, "more than one index"):
+        node.world.request("DELETE", f"/{other}")
+
+
+def test_an_alias_moved_to_another_index_is_named_and_blamed_on_no_document(node: Node) -> None:
+    other = f"{node.world.index_prefix}-of-a-person"
+    strict = {"dynamic": "strict", "properties": {"name": {"type": "keyword"}}}
+    node.world.request("PUT", f"/{other}", {"settings": {"number_of_replicas": 0}, "mappings": strict})
+    node.move_alias(node.index, other)
+    with named(node, "not the agent's"):
+        node.tries_again(3)
+        node.move_alias(other, node.index)
+    node.world.request("DELETE", f"/{other}")
 
 
 def test_a_deleted_alias_is_put_back(node: Node) -> None:

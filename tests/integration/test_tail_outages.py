@@ -83,7 +83,25 @@ def test_a_cluster_that_goes_away_loses_nothing(away: tuple[Watched, TcpProxy, T
     recovered(watched)
 
 
-def test_both_away_at_the_start_are_waited_for(database: Database, make_world: MakeWorld, opensearch: str) -> None:
+@pytest.mark.parametrize("first", ["database", "cluster"])
+def test_both_that_go_away_come_back_in_either_order(away: tuple[Watched, TcpProxy, TcpProxy], first: str) -> None:
+    watched, source, cluster = away
+    for store in (source, cluster):
+        store.refuse()
+    insert(watched.world.database, 5)
+    watched.says("tail.deferred")
+    back, then = (source, cluster) if first == "database" else (cluster, source)
+    back.heal()
+    watched.polls(5)
+    insert(watched.world.database, 5)
+    then.heal()
+    recovered(watched)
+
+
+@pytest.mark.parametrize("first", ["database", "cluster"])
+def test_both_away_at_the_start_are_waited_for(
+    database: Database, make_world: MakeWorld, opensearch: str, first: str
+) -> None:
     with TcpProxy.to(database.url) as source, TcpProxy.to(opensearch) as cluster:
         world = make_world(database)
         world.write({"source.url": source.url, "opensearch.hosts": [cluster.url]})
@@ -94,10 +112,11 @@ def test_both_away_at_the_start_are_waited_for(database: Database, make_world: M
         process = watched.start()
         time.sleep(3)
         assert process.poll() is None
-        source.heal()
+        back, then = (source, cluster) if first == "database" else (cluster, source)
+        back.heal()
         time.sleep(1)
         assert process.poll() is None
-        cluster.heal()
+        then.heal()
         watched.caught_up()
         assert watched.ids() == watched.table_ids()
         watched.stop()
