@@ -124,7 +124,7 @@ class Line:
         with suppress(AgentError):
             # Without the database the last known figures stand; the end is told all the same.
             lag, backlog = self.measure()
-            self.published |= {"lag_seconds": lag, "backlog_rows": backlog}
+            self.published |= {"lag_seconds": lag, "lag_measured_at": now_text(), "backlog_rows": backlog}
         self.published |= {"state": "stopped", "reason": reason, "lease": None, "lease_since": None}
         self._app.state.write({**encoded(self.checkpoint.progress), **self._members()})
 

@@ -120,9 +120,11 @@ def _absent(alert: AlertRule, absent_for: dt.timedelta, shift_seconds: int) -> Q
 
 
 def _stalled(stalled_for: dt.timedelta) -> Query:
-    """Ask the state documents: who has not written for too long, who is too far behind."""
+    """Ask the state documents: who has not written for too long, who is too far behind, or does not know how far."""
     span = seconds(stalled_for)
-    silent = {"range": {"heartbeat": {"lte": _time(span), "format": "epoch_millis"}}}
+    silent, blind = (
+        {"range": {name: {"lte": _time(span), "format": "epoch_millis"}}} for name in ("heartbeat", "lag_measured_at")
+    )
     never = {"bool": {"must_not": [{"exists": {"field": "heartbeat"}}]}}
     behind = {"range": {"lag_seconds": {"gte": span}}}
     groups = {"terms": {"field": "instance", "size": MOST_GROUPS}}
@@ -130,7 +132,7 @@ def _stalled(stalled_for: dt.timedelta) -> Query:
         "size": 0,
         "track_total_hits": True,
         "query": {"match_all": {}},
-        "aggs": {"stalled": {"filter": _any_of([silent, never, behind]), "aggs": {"groups": groups}}},
+        "aggs": {"stalled": {"filter": _any_of([silent, never, behind, blind]), "aggs": {"groups": groups}}},
     }
 
 

@@ -13,7 +13,7 @@ from agent.config.alerts import AlertRule
 from agent.content.queries import NO_VALUE
 
 _NONE: Mapping[str, Any] = {"buckets": []}
-_GROUPS = "ctx.results[0].aggregations.groups.buckets"
+_GROUPS = "answer.aggregations.groups.buckets"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +35,25 @@ class Decision:
     reason: str
 
 
+# Part of an index that did not answer is no proof of silence, nor of absence. A script that fails makes the plugin
+# raise the alert as an error, with this reason.
+_WHOLE = (
+    "def answer = ctx.results[0]; if (answer.timed_out || answer._shards.failed > 0) "
+    "{ throw new IllegalStateException('the index answered in part: nobody can tell'); } "
+)
+
+
 def painless(alert: AlertRule) -> str:
     """Return the condition of the monitor's trigger; it sees the whole answer as `ctx.results[0]`."""
+    return _WHOLE + _condition(alert)
+
+
+def _condition(alert: AlertRule) -> str:
     if alert.stalled_for is not None:
         # No document at all is the strongest sign of all: nobody ever shipped, or the state is gone.
-        return "return ctx.results[0].hits.total.value == 0 || ctx.results[0].aggregations.stalled.doc_count > 0;"
+        return "return answer.hits.total.value == 0 || answer.aggregations.stalled.doc_count > 0;"
     if alert.absent_for is not None:
-        return "return ctx.results[0].hits.total.value == 0;"
+        return "return answer.hits.total.value == 0;"
     return f"for (def group : {_GROUPS}) {{ if ({_group_condition(alert)}) {{ return true; }} }} return false;"
 
 

@@ -42,6 +42,7 @@ _TYPES = {
     "es_rejected_execution_exception": "throttled",
     "rejected_execution_exception": "throttled",
     "circuit_breaking_exception": "throttled",
+    "search_context_missing_exception": "lost_point_in_time",
     "search_phase_execution_exception": "",
 }
 _STATUSES = {401: "forbidden", 403: "forbidden", 408: "timeout", 413: "too_large", 429: "throttled"}
@@ -204,5 +205,6 @@ _WORDS = {
         ("field_limit", "an index has no room for fields"),
         ("missing_pipeline", "an ingest pipeline is missing"),
         ("index_full", "an index is full"),
+        ("lost_point_in_time", "OpenSearch no longer holds the point in time"),
     )
 }

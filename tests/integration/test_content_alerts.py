@@ -175,6 +175,8 @@ def beat(seconds: float) -> dt.datetime:
         ([state(beat(600))], True),
         ([state(beat(1), 599.9)], False),
         ([state(beat(1), 600)], True),
+        ([state(beat(1), measured=beat(599))], False),
+        ([state(beat(1), measured=beat(600))], True),
         ([state(None)], True),
         ([], True),
         ([state(beat(1)), state(beat(3600), instance="second")], True),

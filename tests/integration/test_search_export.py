@@ -1,0 +1,112 @@
+"""An export on a real node: each row once, whatever order, while others write, and over a lost point in time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from agent.cli.app import Application
+from agent.opensearch.client import Cluster
+from agent.searching import export
+from agent.searching.export import exported
+from agent.searching.rows import row_of
+from agent.searching.view import Order
+from tests.integration.searched import Searched, searched
+from tests.world import Database
+
+pytestmark = pytest.mark.integration
+
+ROWS = 1_200
+PAGE = 100
+
+
+@pytest.fixture(scope="module")
+def found(mariadb: str, opensearch: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Searched]:
+    def fill(database: Database) -> None:
+        database.fill(ROWS, seed=6)
+        database.execute("SET sql_mode = ''")
+        # More rows without a date than a page holds: pages begin and end among them.
+        database.execute("UPDATE mod_impulsecore_audit_log SET created_at = '0000-00-00' WHERE id % 7 = 0")
+
+    with searched(mariadb, opensearch, tmp_path_factory.mktemp("exported"), fill) as shipped:
+        yield shipped
+
+
+class Losing:
+    """The cluster, with the point in time of an export lost on demand, as it is after its keep-alive or a node's end."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.opened: list[str] = []
+
+    def lose(self) -> None:
+        self._cluster.call("DELETE", "/_search/point_in_time", body={"pit_id": [self.opened[-1]]})
+
+    def call(self, method: str, path: str, **request: Any) -> Any:
+        answer = self._cluster.call(method, path, **request)
+        if path.endswith("/point_in_time") and method == "POST":
+            self.opened.append(answer["pit_id"])
+        return answer
+
+    def answer(self, *request: Any, **more: Any) -> Any:
+        return self._cluster.answer(*request, **more)
+
+
+@pytest.mark.parametrize("order", list(Order))
+def test_rows_written_meanwhile_and_lost_points_in_time_neither_double_nor_drop_a_row(
+    found: Searched, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "PAGE_ROWS", PAGE)
+    app = Application(found.world.config)
+    losing = Losing(app.cluster)
+    monkeypatch.setattr(app.search, "_cluster", losing)
+    waits: list[float] = []
+    ids: list[int] = []
+    written = 0
+    for page in exported(app.search, {"match_all": {}}, order, row_of=row_of, wait=waits.append):
+        ids += [row["id"] for row in page]
+        if len(ids) == 3 * PAGE:
+            written = _write_rows_like(found, ids[0], ids[-1])
+        if len(ids) in (5 * PAGE, 6 * PAGE, 9 * PAGE):
+            losing.lose()
+    _remove(found, above=ROWS)
+    assert len(waits) == 3, "each lost point in time was met"
+    assert len(losing.opened) == 4
+    assert len(set(ids)) == len(ids), "a row came twice"
+    assert {number for number in ids if number <= ROWS} == set(range(1, ROWS + 1))
+    assert len(ids) <= ROWS + written
+
+
+def test_a_point_in_time_holds_what_was_there_and_nothing_written_since(
+    found: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "PAGE_ROWS", PAGE)
+    ids: list[int] = []
+    for page in exported(found.app.search, {"match_all": {}}, Order.OLDEST, row_of=row_of, wait=_never):
+        if not ids:
+            _write_rows_like(found, 3, 1_111)
+        ids += [row["id"] for row in page]
+    _remove(found, above=ROWS)
+    assert sorted(ids) == list(range(1, ROWS + 1))
+
+
+def _write_rows_like(found: Searched, *numbers: int) -> int:
+    """Index copies of some documents under new ids, as a running agent would ship new rows, some of them late."""
+    for number in numbers:
+        hits = found.world.request("POST", f"/{found.world.index}/_search", {"query": {"term": {"id": number}}})
+        (hit,) = hits["hits"]["hits"]
+        copy = hit["_source"] | {"id": ROWS + number}
+        path = f"/{hit['_index']}/_doc/{found.world.instance}:{copy['id']}?refresh=true"
+        found.world.request("PUT", path, copy)
+    return len(numbers)
+
+
+def _remove(found: Searched, *, above: int) -> None:
+    query = {"query": {"range": {"id": {"gt": above}}}}
+    found.world.request("POST", f"/{found.world.index}/_delete_by_query?refresh=true&conflicts=proceed", query)
+
+
+def _never(seconds: float) -> None:
+    raise AssertionError(f"nothing failed, but it waits {seconds} s")
