@@ -53,15 +53,20 @@ def fires(corner: Corner, alert: AlertRule) -> bool:
     params = {"period_end": int(NOW.timestamp() * 1000)}
     rendered = corner.node.call("POST", "/_render/template", body={"source": search["query"], "params": params})
     answer = corner.node.search(search["indices"][0], rendered["template_output"])
-    script = made["triggers"][0]["query_level_trigger"]["condition"]["script"]
-    given = {"ctx": {"results": [answer]}}
-    body = {"script": {"lang": "painless", "source": "def ctx = params.ctx; " + script["source"], "params": given}}
-    result = corner.node.call("POST", "/_scripts/painless/_execute", body=body)["result"]
+    result = triggered(corner, made, answer)
     groups = _buckets(answer.get("aggregations", {}))
     assert all(len(found) < 50 for found in groups)
     [told] = evaluated(corner, [alert])
     assert told.would_fire == (result == "true")
     return bool(result == "true")
+
+
+def triggered(corner: Corner, made: dict[str, Any], answer: Any) -> str:
+    """Run a monitor's trigger on an answer, in the node's painless."""
+    script = made["triggers"][0]["query_level_trigger"]["condition"]["script"]
+    given = {"ctx": {"results": [answer]}}
+    body = {"script": {"lang": "painless", "source": "def ctx = params.ctx; " + script["source"], "params": given}}
+    return str(corner.node.call("POST", "/_scripts/painless/_execute", body=body)["result"])
 
 
 def evaluated(corner: Corner, alerts: Iterable[AlertRule]) -> Any:
@@ -228,6 +233,37 @@ def test_a_factor_compares_each_group_with_its_own_baseline(corner: Corner, grou
     assert not fires(corner, alert)
     corner.write(errors(1, "E0"))
     assert fires(corner, alert), "6 is 3 times the usual 2 an hour"
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_part_of_an_answer_is_an_error_and_neither_silence_nor_absence(corner: Corner, name: str) -> None:
+    made = monitor(ALERTS[name], audit_index=corner.audit, state_index=corner.state, shift_seconds=SHIFT)
+    whole = {"timed_out": False, "_shards": {"failed": 0}, "hits": {"total": {"value": 1}}}
+    whole["aggregations"] = {"groups": {"buckets": []}, "stalled": {"doc_count": 0}}
+    assert triggered(corner, made, whole) == "false"
+    for lack in ({"timed_out": True}, {"_shards": {"failed": 1}}):
+        with pytest.raises(AssertionError, match="the index answered in part: nobody can tell"):
+            triggered(corner, made, whole | lack)
+
+
+def test_a_search_that_the_node_refuses_is_told_and_keeps_no_other_alert_from_being_told(
+    corner: Corner, opensearch: str
+) -> None:
+    essay = {"properties": {"context": {"properties": {"essay": {"type": "text"}}}}}
+    corner.node.call("PUT", f"/{corner.audit}/_mapping", body=essay)
+    corner.write([document(ago(n), context={"exception": "E", "essay": "long"}) for n in range(1, 5)])
+    by_text = declared(match={"severity": "error"}, group_by="context.essay", threshold=1)
+    cluster = open_cluster(OpenSearchSettings.model_validate({"hosts": [opensearch]}))
+    names = {"audit_index": corner.audit, "state_index": corner.state}
+    try:
+        now = int(NOW.timestamp() * 1000)
+        told = evaluate(cluster, [by_text, ALERTS["cron-error-spike"]], **names, now_ms=now, shift_seconds=SHIFT)
+    finally:
+        cluster.close()
+    refused, spike = told
+    assert "essay" in refused.error
+    assert refused.would_fire, "so does its monitor, as an error"
+    assert (spike.would_fire, spike.error) == (True, "")
 
 
 def test_a_group_without_a_value_and_an_unmapped_field_count_too(corner: Corner) -> None:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import resource
+import signal
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +21,7 @@ from agent.searching import export
 from agent.searching.export import exported
 from agent.searching.rows import row_of
 from agent.searching.view import Order
+from demo.rows import insert, rows
 from tests.integration.searched import Searched, searched
 from tests.world import Database
 
@@ -90,6 +99,63 @@ def test_a_point_in_time_holds_what_was_there_and_nothing_written_since(
         ids += [row["id"] for row in page]
     _remove(found, above=ROWS)
     assert sorted(ids) == list(range(1, ROWS + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_million_documents_are_exported_with_flat_memory_while_the_tail_writes(
+    mariadb: str, opensearch: str, tmp_path: Path
+) -> None:
+    count = 1_000_000
+    folder = tmp_path / "million"
+    folder.mkdir()
+    with searched(mariadb, opensearch, folder, lambda database: database.fill(count, seed=2)) as shipped:
+        peaks = []
+        with _new_rows_coming_in(shipped) as inserted:
+            for name, options in (("little.ndjson", ("--action", "region.added")), ("all.ndjson", ())):
+                process = shipped.world.start("export", "--format", "ndjson", "-o", str(tmp_path / name), *options)
+                peaks.append(_peak_bytes(process))
+                assert process.returncode == 0, process.stderr.read() if process.stderr else ""
+        seen = bytearray(count + inserted[0] + 1)
+        with (tmp_path / "all.ndjson").open("rb") as file:
+            for line in file:
+                seen[json.loads(line)["id"]] += 1
+        assert inserted[0] > 0, "nothing was written meanwhile"
+        assert max(seen) == 1, "a row came twice"
+        assert seen[1 : count + 1].count(1) == count
+        assert peaks[1] < peaks[0] + 40 * 1024 * 1024, peaks
+
+
+@contextmanager
+def _new_rows_coming_in(shipped: Searched) -> Iterator[list[int]]:
+    """Have the agent run and rows come in; give their number, which is final at the end."""
+    inserted, ended = [0], threading.Event()
+    connection = shipped.world.database.connect()
+
+    def write() -> None:
+        while not ended.wait(0.2):
+            inserted[0] += insert(connection, rows(50, now=datetime.now(UTC), seed=inserted[0], days=1))
+
+    daemon = shipped.world.start("run")
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield inserted
+    finally:
+        ended.set()
+        writer.join()
+        connection.close()
+        daemon.send_signal(signal.SIGTERM)
+        daemon.communicate(timeout=60)
+
+
+def _peak_bytes(process: Any) -> int:
+    peak = 0
+    page = resource.getpagesize()
+    while process.poll() is None:
+        peak = max(peak, int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * page)
+        time.sleep(0.05)
+    return peak
 
 
 def _write_rows_like(found: Searched, *numbers: int) -> int:
