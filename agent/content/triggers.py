@@ -38,7 +38,8 @@ class Decision:
 # Part of an index that did not answer is no proof of silence, nor of absence. A script that fails makes the plugin
 # raise the alert as an error, with this reason.
 _WHOLE = (
-    "def answer = ctx.results[0]; if (answer.timed_out || answer._shards.failed > 0) "
+    "def answer = ctx.results[0]; "
+    "if (answer.timed_out == true || (answer._shards != null && answer._shards.failed > 0)) "
     "{ throw new IllegalStateException('the index answered in part: nobody can tell'); } "
 )
 
