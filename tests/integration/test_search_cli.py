@@ -8,13 +8,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import click
 import pytest
-from click.testing import CliRunner
 
-from agent.cli import audit_agent
 from agent.errors import AgentError, ConfigError
-from tests.integration.searched import Searched, row, searched
+from tests.integration.searched import Searched, row, run, searched
 from tests.world import Database, World
 
 pytestmark = pytest.mark.integration
@@ -33,13 +30,6 @@ def found(mariadb: str, opensearch: str, tmp_path_factory: pytest.TempPathFactor
 
     with searched(mariadb, opensearch, tmp_path_factory.mktemp("cli"), fill) as shipped:
         yield shipped
-
-
-def run(found: Searched, *arguments: str) -> str:
-    result = CliRunner().invoke(audit_agent, ["-c", str(found.world.config), *arguments], standalone_mode=False)
-    if result.exception is not None:
-        raise result.exception
-    return result.stdout
 
 
 def test_json_is_one_object_with_rows_total_and_freshness(found: Searched) -> None:
@@ -176,22 +166,6 @@ def test_an_export_to_a_file_is_whole_safe_and_utf_8(found: Searched, tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["all.csv"]
 
 
-def test_an_export_that_fails_leaves_what_was_there(
-    found: Searched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "all.csv"
-    file.write_text("an older export")
-
-    def fails(self: object, row: object) -> bytes:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("agent.searching.export.CsvLines.line", fails)
-    with pytest.raises(click.Abort):
-        run(found, "export", "--output", str(file))
-    assert file.read_text() == "an older export"
-    assert [path.name for path in tmp_path.iterdir()] == ["all.csv"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -232,8 +206,3 @@ def test_a_usage_error_exits_with_2_and_a_missing_index_is_one_line(world: World
         assert outcome.stderr.count("\n") == 1
     outcome = world.run("search", "--context", "server_id=42")
     assert "there is no index to search" in outcome.stderr
-
-
-def test_an_export_into_a_folder_that_is_not_there_is_one_line(found: Searched, tmp_path: Path) -> None:
-    with pytest.raises(AgentError, match="the export can't be written"):
-        run(found, "export", "--output", str(tmp_path / "nowhere" / "all.csv"))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -13,16 +15,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from agent.cli.app import Application
+from agent.errors import AgentError
 from agent.opensearch.client import Cluster
 from agent.searching import export
 from agent.searching.export import exported
 from agent.searching.rows import row_of
 from agent.searching.view import Order
 from demo.rows import insert, rows
-from tests.integration.searched import Searched, searched
+from tests.integration.searched import Searched, run, searched
 from tests.world import Database
 
 pytestmark = pytest.mark.integration
@@ -99,6 +103,40 @@ def test_a_point_in_time_holds_what_was_there_and_nothing_written_since(
         ids += [row["id"] for row in page]
     _remove(found, above=ROWS)
     assert sorted(ids) == list(range(1, ROWS + 1))
+
+
+def test_an_export_that_fails_leaves_what_was_there(
+    found: Searched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "all.csv"
+    file.write_text("an older export")
+
+    def fails(self: object, row: object) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agent.searching.export.CsvLines.line", fails)
+    with pytest.raises(click.Abort):
+        run(found, "export", "--output", str(file))
+    assert file.read_text() == "an older export"
+    assert [path.name for path in tmp_path.iterdir()] == ["all.csv"]
+
+
+def test_an_export_keeps_a_file_s_mode_and_link_and_no_device_becomes_a_file(found: Searched, tmp_path: Path) -> None:
+    private, link, pipe = tmp_path / "private.csv", tmp_path / "link.csv", tmp_path / "pipe"
+    private.touch(mode=0o600)
+    link.symlink_to(private)
+    os.mkfifo(pipe)
+    run(found, "export", "--output", str(link))
+    assert (link.is_symlink(), private.stat().st_mode & 0o777) == (True, 0o600)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE)
+    run(found, "export", "--output", str(pipe))
+    assert reader.communicate(timeout=60)[0] == private.read_bytes() != b""
+    assert pipe.is_fifo()
+
+
+def test_an_export_into_a_folder_that_is_not_there_is_one_line(found: Searched, tmp_path: Path) -> None:
+    with pytest.raises(AgentError, match="the export can't be written"):
+        run(found, "export", "--output", str(tmp_path / "nowhere" / "all.csv"))
 
 
 @pytest.mark.slow
