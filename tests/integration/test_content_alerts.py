@@ -168,6 +168,20 @@ def test_the_dead_mans_switch_fires_on_an_empty_index(corner: Corner) -> None:
     assert fires(corner, ALERTS["security-collect-absent"])
 
 
+def test_rows_of_one_instance_do_not_hide_that_another_s_have_stopped(corner: Corner) -> None:
+    switch = ALERTS["security-collect-absent"]
+    corner.write([document(ago(hours=1), "security_collect.run", instance=name) for name in ("whmcs", "second")])
+    assert not fires(corner, switch)
+    corner.clear()
+    corner.write([document(ago(hours=1), "security_collect.run"), document(ago(hours=2), "x", instance="second")])
+    assert fires(corner, switch)
+    [told] = evaluated(corner, [switch])
+    assert told.reason == "no such row of second"
+    corner.clear()
+    corner.write([document(ago(hours=1), "security_collect.run"), document(ago(hours=24 * 8), "x", instance="second")])
+    assert not fires(corner, switch), "who has written nothing at all for a week is no longer missed"
+
+
 def beat(seconds: float) -> dt.datetime:
     return NOW - dt.timedelta(seconds=seconds)
 
