@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -52,7 +53,10 @@ def show(app: Application, *, prometheus: bool, as_json: bool) -> int:
 @json_option
 @click.pass_obj
 def test(app: Application, *, as_json: bool) -> int:
-    """Evaluate every alert now: groups, counts, threshold, and whether it would fire. Sends nothing to anybody."""
+    """Evaluate every alert now: groups, counts, threshold, and whether it would fire. Sends nothing to anybody.
+
+    Exit code 1 when the index cannot tell about one of them.
+    """
     declared = app.configuration.alerts.alerts
     shift = monitors.shift_seconds(app)
     found = evaluate(
@@ -63,15 +67,17 @@ def test(app: Application, *, as_json: bool) -> int:
         now_ms=time.time_ns() // 1_000_000,
         shift_seconds=shift,
     )
+    # What a server gives as its reason may quote what was sent.
+    found = tuple(replace(told, reason=app.mask(told.reason), error=app.mask(told.error)) for told in found)
     if as_json:
         tested = [_tested(alert, told) for alert, told in zip(declared, found, strict=True)]
         firing = sum(told.would_fire for told in found)
         print_json({"shift_seconds": shift, "would_fire": firing, "alerts": tested})
-        return 0
-    print_line(f"windows end {shift} s ago: what happened later may still be on its way")
-    for told in found:
-        _print_tested(told)
-    return 0
+    else:
+        print_line(f"windows end {shift} s ago: what happened later may still be on its way")
+        for told in found:
+            _print_tested(told)
+    return 1 if any(told.error for told in found) else 0
 
 
 @alerts.command()
@@ -105,6 +111,7 @@ def _tested(alert: AlertRule, told: Evaluation) -> dict[str, Any]:
         "threshold": alert.threshold,
         "would_fire": told.would_fire,
         "reason": told.reason,
+        "error": told.error,
         "total": told.total,
         "groups": [{"name": group.name, "count": group.count, "fires": group.fires} for group in told.groups],
     }

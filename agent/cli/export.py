@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -96,23 +97,35 @@ def _lines(app: Application, asking: Question, form: str, *, bom: bool) -> Lines
 
 @contextmanager
 def _destination(output: Path | None) -> Iterator[IO[bytes]]:
-    """Give a file that takes its name only when everything is in it and on the disk."""
+    """Give what rows are written to."""
     if output is None:
         stdout = sys.stdout.buffer
         yield stdout
         stdout.flush()
         return
+    try:
+        # A device or a pipe is written to; a file of its name must not take its place.
+        is_stream = output.exists() and not output.is_file()
+        with output.open("wb") if is_stream else _replaced(output.resolve()) as file:
+            yield file
+    except OSError as failure:
+        if isinstance(failure, BrokenPipeError):
+            raise
+        raise PermanentError("the export can't be written", where=str(output), got=str(failure)) from failure
+
+
+@contextmanager
+def _replaced(output: Path) -> Iterator[IO[bytes]]:
+    """Give a file that takes its name, and the mode of what bore it, only when everything is in it and on the disk."""
     part = output.with_name(f".{output.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if output.exists():
+            shutil.copymode(output, part)
         part.replace(output)
-    except OSError as failure:
-        if isinstance(failure, BrokenPipeError):
-            raise
-        raise PermanentError("the export can't be written", where=str(output), got=str(failure)) from failure
     finally:
         with suppress(FileNotFoundError):
             part.unlink()

@@ -125,7 +125,7 @@ class Line:
             # Without the database the last known figures stand; the end is told all the same, and at once.
             if self.lease.held():
                 lag, backlog = self.measure()
-                self.published |= {"lag_seconds": lag, "backlog_rows": backlog}
+                self.published |= {"lag_seconds": lag, "lag_measured_at": now_text(), "backlog_rows": backlog}
         self.published |= {"state": "stopped", "reason": reason, "lease": None, "lease_since": None}
         self._app.state.write({**encoded(self.checkpoint.progress), **self._members()})
 

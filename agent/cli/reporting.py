@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent import __version__
+from agent.cli.app import now_text
 from agent.errors import AgentError, TemporaryError
 from agent.observing.events import Event
 from agent.observing.health import Health
@@ -84,7 +85,9 @@ class Reporting:
     def lagging(self, lag_seconds: float, backlog_rows: int) -> None:
         """Show how far the index is behind, by the database's clock."""
         self.metrics.observe_lag(lag_seconds=lag_seconds, backlog_rows=backlog_rows)
-        self._published |= {"lag_seconds": round(lag_seconds, 3), "backlog_rows": backlog_rows}
+        # While the database is away the last figure stands: when it was true has to be told beside it.
+        lag = {"lag_seconds": round(lag_seconds, 3), "lag_measured_at": now_text()}
+        self._published |= {**lag, "backlog_rows": backlog_rows}
 
     def leading(self, lost: Range | None, progress: Progress, evidence: str, reason: str) -> None:
         """Tell that this process ships from now on, and what was lost before it could."""

@@ -77,10 +77,8 @@ def search(
 ) -> int:
     """Search the audit log, newest first."""
     form = "json" if as_json else form
-    if follow and form == "json":
-        raise ConfigError("--follow has no end, which one JSON object must have", remedy="use --format ndjson")
-    if follow and asked["until"] is not None:
-        raise ConfigError("--follow has no end, and --to names one")
+    if follow:
+        _refuse_beside_follow(form, asked["until"], show, order)
     shown = ids_of(show, "show")
     limit = limit_of(limit)
     with index_expected(app):
@@ -101,6 +99,17 @@ def search(
             fresh = asked_freshness(app)
         _print(app, view, fresh, asking, form, in_full=bool(shown))
     return 0
+
+
+def _refuse_beside_follow(form: str, until: str | None, show: tuple[str, ...], order: str) -> None:
+    if form == "json":
+        raise ConfigError("--follow has no end, which one JSON object must have", remedy="use --format ndjson")
+    if until is not None:
+        raise ConfigError("--follow has no end, and --to names one", got=f"--to {until}")
+    if show:
+        raise ConfigError("--follow goes on with new rows, and --show names old ones", got=f"--show {show[0]}")
+    if order != Order.NEWEST:
+        raise ConfigError("--follow shows rows as they come in", got=f"--sort {order}", remedy="leave --sort out")
 
 
 def _shown(app: Application, ids: list[int]) -> View:

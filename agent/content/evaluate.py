@@ -10,7 +10,7 @@ from agent.config.alerts import AlertRule
 from agent.config.times import duration_text
 from agent.content.cluster import Cluster
 from agent.content.queries import at, search_body
-from agent.content.triggers import Group, decide
+from agent.content.triggers import Decision, Group, decide
 from agent.errors import PermanentError
 
 # Rows are searchable a poll and a refresh after they happened; a minute is never too much.
@@ -36,6 +36,8 @@ class Evaluation:
     reason: str
     total: int
     groups: tuple[Group, ...]
+    error: str = ""
+    """Why the index cannot tell; the monitor of such an alert is raised as an error, so `would_fire` is true."""
 
 
 def evaluate(
@@ -47,7 +49,10 @@ def evaluate(
     now_ms: int,
     shift_seconds: int,
 ) -> tuple[Evaluation, ...]:
-    """Run each alert's search as of `now_ms` and decide; raises the cluster's AgentError when it cannot be asked."""
+    """Run each alert's search as of `now_ms` and decide. Raises TemporaryError when the cluster cannot be asked now.
+
+    A search that the cluster refuses, or answers in part, is told with its alert and keeps no other from being told.
+    """
     return tuple(
         _evaluate(cluster, alert, state_index if alert.stalled_for else audit_index, now_ms, shift_seconds)
         for alert in alerts
@@ -86,8 +91,13 @@ def condition_text(alert: AlertRule) -> str:
 
 
 def _evaluate(cluster: Cluster, alert: AlertRule, index: str, now_ms: int, shift_seconds: int) -> Evaluation:
-    answer = _search(cluster, index, at(search_body(alert, shift_seconds=shift_seconds), now_ms))
-    decision = decide(alert, answer)
+    error = ""
+    try:
+        answer = _search(cluster, index, at(search_body(alert, shift_seconds=shift_seconds), now_ms))
+        decision = decide(alert, answer)
+    except PermanentError as refusal:
+        error = str(refusal)
+        decision = Decision(fires=True, groups=(), total=0, reason=f"nobody can tell: {error}")
     return Evaluation(
         name=alert.name,
         severity=alert.severity,
@@ -96,6 +106,7 @@ def _evaluate(cluster: Cluster, alert: AlertRule, index: str, now_ms: int, shift
         reason=decision.reason,
         total=decision.total,
         groups=decision.groups,
+        error=error,
     )
 
 

@@ -20,6 +20,8 @@ MOST_GROUPS = 49
 # Groups a shard offers before they are merged; above the number of groups that really exist the result is exact.
 GROUPS_PER_SHARD = 5_000
 NO_VALUE = "-"
+# An instance that has written nothing at all for longer than this is no longer missed.
+LEAST_MEMORY_SECONDS = 7 * 86_400
 BETWEEN_VALUES = " · "
 
 # One key from several fields. Unlike `multi_terms` it takes fields that some partitions have not mapped yet.
@@ -112,17 +114,24 @@ def _first_ever(alert: AlertRule, shift_seconds: int) -> Query:
 
 
 def _absent(alert: AlertRule, absent_for: dt.timedelta, shift_seconds: int) -> Query:
-    """Look for any sign of life, up to this instant: a row that is early is alive too."""
-    lowest = {"gte": _time(seconds(absent_for) + shift_seconds), "format": "epoch_millis"}
-    return _search(
-        [*_matching(alert), {"range": {"created_at": lowest}}], {"last_seen": {"max": {"field": "created_at"}}}
-    )
+    """Look, in each instance that writes at all, for a sign of life up to this instant: an early row is alive too.
+
+    One instance's rows must not hide that another's have stopped.
+    """
+    span = seconds(absent_for)
+    alive = {"bool": {"filter": [*_matching(alert), _since(span + shift_seconds)]}}
+    order, last_seen = {"alive": "asc"}, {"max": {"field": "created_at"}}
+    terms = {"field": "instance", "size": MOST_GROUPS, "shard_size": GROUPS_PER_SHARD, "order": order}
+    groups = {"terms": terms, "aggs": {"alive": {"filter": alive}, "last_seen": last_seen}}
+    return _search([_since(max(LEAST_MEMORY_SECONDS, 2 * span) + shift_seconds)], {"groups": groups})
 
 
 def _stalled(stalled_for: dt.timedelta) -> Query:
-    """Ask the state documents: who has not written for too long, who is too far behind."""
+    """Ask the state documents: who has not written for too long, who is too far behind, or does not know how far."""
     span = seconds(stalled_for)
-    silent = {"range": {"heartbeat": {"lte": _time(span), "format": "epoch_millis"}}}
+    silent, blind = (
+        {"range": {name: {"lte": _time(span), "format": "epoch_millis"}}} for name in ("heartbeat", "lag_measured_at")
+    )
     never = {"bool": {"must_not": [{"exists": {"field": "heartbeat"}}]}}
     behind = {"range": {"lag_seconds": {"gte": span}}}
     groups = {"terms": {"field": "instance", "size": MOST_GROUPS}}
@@ -130,7 +139,7 @@ def _stalled(stalled_for: dt.timedelta) -> Query:
         "size": 0,
         "track_total_hits": True,
         "query": {"match_all": {}},
-        "aggs": {"stalled": {"filter": _any_of([silent, never, behind]), "aggs": {"groups": groups}}},
+        "aggs": {"stalled": {"filter": _any_of([silent, never, behind, blind]), "aggs": {"groups": groups}}},
     }
 
 
@@ -165,6 +174,10 @@ def _condition(field: str, value: MatchValue) -> Query:
 
 def _any_of(found: list[Query]) -> Query:
     return found[0] if len(found) == 1 else {"bool": {"should": found, "minimum_should_match": 1}}
+
+
+def _since(seconds_before: int) -> Query:
+    return {"range": {"created_at": {"gte": _time(seconds_before), "format": "epoch_millis"}}}
 
 
 def _range(start_seconds: int, end_seconds: int) -> Query:

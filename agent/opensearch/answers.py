@@ -44,6 +44,7 @@ _TYPES = {
     "es_rejected_execution_exception": "throttled",
     "rejected_execution_exception": "throttled",
     "circuit_breaking_exception": "throttled",
+    "search_context_missing_exception": "lost_point_in_time",
     "search_phase_execution_exception": "",
 }
 _STATUSES = {401: "forbidden", 403: "forbidden", 408: "timeout", 413: "too_large", 429: "throttled"}
@@ -213,5 +214,6 @@ _WORDS = {
         ("dropped", "an ingest pipeline drops documents"),
         ("index_full", "an index is full"),
         ("redirected", "OpenSearch is said to be elsewhere"),
+        ("lost_point_in_time", "OpenSearch no longer holds the point in time"),
     )
 }

@@ -46,6 +46,8 @@ def freshness(
 ) -> Freshness:
     """Judge the state document's members; `watermark_time` is the created_at of the row the watermark has reached."""
     told = report(members or None, instance=instance, now=now, poll_seconds=poll_seconds)
+    if told["state"] == "degraded" and _is_old(members.get("lag_measured_at"), now):
+        told["lag_seconds"] = None
     warning = _warning(members, told, watermark_time)
     return Freshness(
         watermark=int(told["watermark"] or 0),
@@ -56,6 +58,11 @@ def freshness(
         behind=warning is not None,
         warning=neutralise(warning) if warning else None,
     )
+
+
+def _is_old(measured_at: str | None, now: datetime) -> bool:
+    """Say whether a figure is history: while its database is away the agent cannot tell how far behind it is."""
+    return measured_at is not None and (now - datetime.fromisoformat(measured_at)).total_seconds() > LATE_SECONDS
 
 
 def _warning(members: Mapping[str, Any], told: Mapping[str, Any], watermark_time: str | None) -> str | None:

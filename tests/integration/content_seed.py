@@ -95,8 +95,13 @@ def document(
     }
 
 
-def state(heartbeat: dt.datetime | None, lag_seconds: float = 1, instance: str = "whmcs") -> dict[str, Any]:
-    """Return the state document of one agent."""
+def state(
+    heartbeat: dt.datetime | None,
+    lag_seconds: float = 1,
+    instance: str = "whmcs",
+    measured: dt.datetime | None = None,
+) -> dict[str, Any]:
+    """Return the state document of one agent; its lag was `measured` with the heartbeat unless said otherwise."""
     known = {"instance": instance, "state": "shipping", "reason": "", "lag_seconds": lag_seconds, "backlog_rows": 3}
     known |= {
         "open_gaps": 0,
@@ -106,6 +111,8 @@ def state(heartbeat: dt.datetime | None, lag_seconds: float = 1, instance: str =
         "watermark": 40,
         "frontier": 40,
     }
+    at = measured or heartbeat
+    known |= {"lag_measured_at": stamp(at)} if at else {}
     return known | ({"heartbeat": stamp(heartbeat)} if heartbeat else {})
 
 

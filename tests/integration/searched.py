@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
+from agent.cli import audit_agent
 from agent.cli.app import Application
 from agent.cli.asking import question
 from agent.searching.view import Order, look
@@ -95,3 +98,11 @@ def value(path: str) -> str:
 def word(text: str) -> str:
     """Return SQL for a word in the detail or the context."""
     return f"CONCAT_WS(' ', detail, context) REGEXP '(^|[^A-Za-z0-9_]){text}([^A-Za-z0-9_]|$)'"
+
+
+def run(found: Searched, *arguments: str) -> str:
+    """Run a verb in this process and return what it prints; its error is raised."""
+    result = CliRunner().invoke(audit_agent, ["-c", str(found.world.config), *arguments], standalone_mode=False)
+    if result.exception is not None:
+        raise result.exception
+    return result.stdout

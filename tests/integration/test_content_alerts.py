@@ -6,85 +6,18 @@ The plugin itself cannot be had here; these are the two halves of what it does w
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent.config.alerts import AlertRule, AlertSettings
 from agent.config.connections import OpenSearchSettings
-from agent.config.loading import load_alerts
-from agent.content.evaluate import LEAST_SHIFT_SECONDS, evaluate, measured_shift
+from agent.content.evaluate import LEAST_SHIFT_SECONDS, measured_shift
 from agent.content.monitors import install_monitors, monitor
 from agent.opensearch.client import open_cluster
-from tests.integration.content_seed import Corner, document, state
+from tests.integration.alerting import ALERTS, Documents, acts, ago, declared, errors, evaluated, fires
+from tests.integration.content_seed import Corner, document
 
 pytestmark = pytest.mark.integration
-
-NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
-SHIFT = 60
-ALERTS = {alert.name: alert for alert in load_alerts(Path(__file__).parents[2] / "config" / "alerts.yml", {}).alerts}
-Documents = list[dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def shared(opensearch: str) -> Iterator[Corner]:
-    made = Corner(opensearch)
-    yield made
-    made.remove()
-
-
-@pytest.fixture
-def corner(shared: Corner) -> Corner:
-    shared.clear()
-    return shared
-
-
-def ago(seconds: float = 0, *, minutes: float = 0, hours: float = 0) -> dt.datetime:
-    """Return an instant before the end of the window, which is a shift before now."""
-    return NOW - dt.timedelta(seconds=SHIFT + seconds, minutes=minutes, hours=hours)
-
-
-def fires(corner: Corner, alert: AlertRule) -> bool:
-    """Run the monitor as the plugin would, and require that `alerts test` says the same."""
-    made = monitor(alert, audit_index=corner.audit, state_index=corner.state, shift_seconds=SHIFT)
-    search = made["inputs"][0]["search"]
-    params = {"period_end": int(NOW.timestamp() * 1000)}
-    rendered = corner.node.call("POST", "/_render/template", body={"source": search["query"], "params": params})
-    answer = corner.node.search(search["indices"][0], rendered["template_output"])
-    script = made["triggers"][0]["query_level_trigger"]["condition"]["script"]
-    given = {"ctx": {"results": [answer]}}
-    body = {"script": {"lang": "painless", "source": "def ctx = params.ctx; " + script["source"], "params": given}}
-    result = corner.node.call("POST", "/_scripts/painless/_execute", body=body)["result"]
-    groups = _buckets(answer.get("aggregations", {}))
-    assert all(len(found) < 50 for found in groups)
-    [told] = evaluated(corner, [alert])
-    assert told.would_fire == (result == "true")
-    return bool(result == "true")
-
-
-def evaluated(corner: Corner, alerts: Iterable[AlertRule]) -> Any:
-    return evaluate(
-        corner.node,
-        alerts,
-        audit_index=corner.audit,
-        state_index=corner.state,
-        now_ms=int(NOW.timestamp() * 1000),
-        shift_seconds=SHIFT,
-    )
-
-
-def declared(**fields: Any) -> AlertRule:
-    return AlertSettings.model_validate({"alerts": [{"name": "x", "description": "d."} | fields]}).alerts[0]
-
-
-def errors(n: int, exception: str = "E", **fields: Any) -> Documents:
-    return [document(ago(i + 1), context={"exception": exception}, **fields) for i in range(n)]
-
-
-def acts(n: int, action: str, *, context: dict[str, Any] | None = None, **fields: Any) -> Documents:
-    return [document(ago(i + 1), action, context=context, **({"severity": "info"} | fields)) for i in range(n)]
 
 
 def setting(before: Any, after: Any, key: str = "audit_retention_days") -> Documents:
@@ -153,47 +86,6 @@ def test_a_window_ends_a_lag_before_now_and_holds_its_first_instant(corner: Corn
         assert fires(corner, held) is expected, at
 
 
-@pytest.mark.parametrize(("hours", "expected"), [(0, False), (25.99, False), (26.01, True)])
-def test_the_dead_mans_switch_fires_after_26_hours(corner: Corner, hours: float, expected: bool) -> None:
-    corner.write([document(ago(hours=hours), "security_collect.run", severity="info"), *errors(2)])
-    assert fires(corner, ALERTS["security-collect-absent"]) is expected
-
-
-def test_the_dead_mans_switch_fires_on_an_empty_index(corner: Corner) -> None:
-    assert fires(corner, ALERTS["security-collect-absent"])
-
-
-def beat(seconds: float) -> dt.datetime:
-    return NOW - dt.timedelta(seconds=seconds)
-
-
-@pytest.mark.parametrize(
-    ("states", "expected"),
-    [
-        ([state(beat(1))], False),
-        ([state(beat(599))], False),
-        ([state(beat(600))], True),
-        ([state(beat(1), 599.9)], False),
-        ([state(beat(1), 600)], True),
-        ([state(None)], True),
-        ([], True),
-        ([state(beat(1)), state(beat(3600), instance="second")], True),
-        ([state(beat(1), instance=f"i{n}") for n in range(60)], False),
-        ([state(beat(3600 if n == 59 else 1), instance=f"i{n}") for n in range(60)], True),
-    ],
-)
-def test_a_stalled_agent_is_noticed(corner: Corner, states: Documents, expected: bool) -> None:
-    if states:
-        corner.write(states, index=corner.state)
-    assert fires(corner, ALERTS["agent-stalled"]) is expected
-
-
-def test_the_stalled_agent_fires_while_every_other_alert_is_silent(corner: Corner) -> None:
-    corner.write([document(ago(hours=1), "security_collect.run", severity="info")])
-    corner.write([state(beat(700))], index=corner.state)
-    assert [name for name, alert in ALERTS.items() if fires(corner, alert)] == ["agent-stalled"]
-
-
 @pytest.mark.parametrize("groups", [60, 600])
 def test_one_group_among_many_is_found_and_many_below_stay_silent(corner: Corner, groups: int) -> None:
     spike = ALERTS["cron-error-spike"]
@@ -248,18 +140,6 @@ def test_alerts_test_shows_groups_below_the_threshold_too(corner: Corner) -> Non
     ]
 
 
-def test_before_the_first_index_exists_only_absence_and_a_missing_agent_fire(corner: Corner) -> None:
-    found = evaluate(
-        corner.node,
-        ALERTS.values(),
-        audit_index="content-test-none",
-        state_index="content-test-none",
-        now_ms=int(NOW.timestamp() * 1000),
-        shift_seconds=measured_shift(corner.node, audit_index="content-test-none"),
-    )
-    assert [told.name for told in found if told.would_fire] == ["security-collect-absent", "agent-stalled"]
-
-
 @pytest.mark.parametrize(("delay", "shift"), [(2, LEAST_SHIFT_SECONDS), (61, 120), (130, 180), (90_000, 3600)])
 def test_the_shift_is_what_rows_needed_to_arrive(corner: Corner, delay: int, shift: int) -> None:
     assert measured_shift(corner.node, audit_index=corner.audit) == LEAST_SHIFT_SECONDS
@@ -280,10 +160,3 @@ def test_a_real_node_without_the_plugin_is_recognised(opensearch: str) -> None:
         cluster.close()
     assert "no Alerting plugin" in report.missing_plugin
     assert not report.ok
-
-
-def _buckets(tree: Any) -> list[list[Any]]:
-    if not isinstance(tree, dict):
-        return []
-    own = [tree["buckets"]] if isinstance(tree.get("buckets"), list) else []
-    return own + [found for value in tree.values() for found in _buckets(value)]

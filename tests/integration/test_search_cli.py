@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import resource
-import signal
-import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import click
 import pytest
-from click.testing import CliRunner
 
-from agent.cli import audit_agent
-from agent.cli.app import Application
 from agent.errors import AgentError, ConfigError
-from agent.searching.follow import Follow
-from tests.integration.searched import Searched, row, searched
+from tests.integration.searched import Searched, row, run, searched
 from tests.world import Database, World
 
 pytestmark = pytest.mark.integration
@@ -39,13 +30,6 @@ def found(mariadb: str, opensearch: str, tmp_path_factory: pytest.TempPathFactor
 
     with searched(mariadb, opensearch, tmp_path_factory.mktemp("cli"), fill) as shipped:
         yield shipped
-
-
-def run(found: Searched, *arguments: str) -> str:
-    result = CliRunner().invoke(audit_agent, ["-c", str(found.world.config), *arguments], standalone_mode=False)
-    if result.exception is not None:
-        raise result.exception
-    return result.stdout
 
 
 def test_json_is_one_object_with_rows_total_and_freshness(found: Searched) -> None:
@@ -98,6 +82,18 @@ def test_sorting_puts_undated_rows_where_sql_puts_null(found: Searched) -> None:
         assert [each["id"] for each in answer["rows"]] == expected
         exported = run(found, "export", "--sort", order, "--format", "ndjson").splitlines()
         assert [json.loads(line)["id"] for line in exported] == expected
+
+
+def test_a_limit_beyond_one_answer_of_the_server_is_read_in_pages(
+    found: Searched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("search", "--sort", "id", "--limit", "2000", "--json")
+    in_one = json.loads(run(found, *asked))
+    monkeypatch.setattr("agent.searching.view.LONGEST_ANSWER_ROWS", 100)
+    monkeypatch.setattr("agent.searching.view.PAGE_ROWS", 130)
+    in_pages = json.loads(run(found, *asked))
+    assert in_pages["rows"] == in_one["rows"]
+    assert in_pages["total"] == in_one["total"] == ROWS
 
 
 def test_the_table_shows_rows_and_freshness_and_obeys_none_of_them(found: Searched) -> None:
@@ -170,22 +166,6 @@ def test_an_export_to_a_file_is_whole_safe_and_utf_8(found: Searched, tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["all.csv"]
 
 
-def test_an_export_that_fails_leaves_what_was_there(
-    found: Searched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "all.csv"
-    file.write_text("an older export")
-
-    def fails(self: object, row: object) -> bytes:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("agent.searching.export.CsvLines.line", fails)
-    with pytest.raises(click.Abort):
-        run(found, "export", "--output", str(file))
-    assert file.read_text() == "an older export"
-    assert [path.name for path in tmp_path.iterdir()] == ["all.csv"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -202,6 +182,8 @@ def test_an_export_that_fails_leaves_what_was_there(
         (("search", "--text", "!!"), "--text holds no word"),
         (("search", "--follow", "--json"), "--follow has no end"),
         (("search", "--follow", "--to", "now"), "--follow has no end"),
+        (("search", "--follow", "--show", "7"), "--follow goes on with new rows, and --show names old ones"),
+        (("search", "--follow", "--sort", "id"), "--follow shows rows as they come in"),
         (("top", "--by", "modul"), "--by names no field to group by"),
         (("top", "--limit", "0"), "--limit must be at least 1"),
         (("export", "--json"), "--json reports about a file"),
@@ -224,93 +206,3 @@ def test_a_usage_error_exits_with_2_and_a_missing_index_is_one_line(world: World
         assert outcome.stderr.count("\n") == 1
     outcome = world.run("search", "--context", "server_id=42")
     assert "there is no index to search" in outcome.stderr
-
-
-def test_an_export_into_a_folder_that_is_not_there_is_one_line(found: Searched, tmp_path: Path) -> None:
-    with pytest.raises(AgentError, match="the export can't be written"):
-        run(found, "export", "--output", str(tmp_path / "nowhere" / "all.csv"))
-
-
-def test_following_returns_each_new_row_once(world: World) -> None:
-    world.database.fill(50)
-    assert world.run("setup").code == world.run("sync").code == 0
-    world.refresh()
-    _stamp(world, row_id=40, seconds=-3600)
-    app = Application(world.config)
-    query: dict[str, Any] = {"match_all": {}}
-    following = Follow(app.search, query, watermark=50, row_of=lambda source: source)
-    assert list(following.new_rows()) == []
-    _ship(world, row(), row())
-    assert sorted(each["id"] for each in following.new_rows()) == [51, 52]
-    assert list(following.new_rows()) == []
-    _stamp(world, row_id=20, seconds=5)
-    assert list(following.new_rows()) == [], "an old row that is shipped again is not new"
-    late = _document(world, 52) | {"id": 49_000}
-    world.request("PUT", f"/{world.index}-2026.11/_doc/{world.instance}:49000?refresh=true", late)
-    assert [each["id"] for each in following.new_rows()] == [49_000]
-
-
-def test_follow_prints_rows_as_they_come_and_ends_with_ctrl_c(world: World) -> None:
-    world.database.fill(30)
-    assert world.run("setup").code == world.run("sync").code == 0
-    world.refresh()
-    process = world.start("search", "--follow", "--format", "ndjson", "--limit", "2")
-    assert process.stdout is not None
-    assert [json.loads(process.stdout.readline())["id"] for _ in range(2)] == [29, 30]
-    _ship(world, row(detail="seen live"))
-    assert json.loads(process.stdout.readline())["detail"] == "seen live"
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert "Traceback" not in stderr
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_a_million_documents_are_exported_with_flat_memory(mariadb: str, opensearch: str, tmp_path: Path) -> None:
-    count = 1_000_000
-    folder = tmp_path / "million"
-    folder.mkdir()
-    with searched(mariadb, opensearch, folder, lambda database: database.fill(count, seed=2)) as shipped:
-        peaks = []
-        for name, options in (("little.ndjson", ("--action", "region.added")), ("all.ndjson", ())):
-            process = shipped.world.start("export", "--format", "ndjson", "-o", str(tmp_path / name), *options)
-            peaks.append(_peak_bytes(process))
-            assert process.returncode == 0, process.stderr.read() if process.stderr else ""
-        seen = bytearray(count + 1)
-        with (tmp_path / "all.ndjson").open("rb") as file:
-            for line in file:
-                seen[json.loads(line)["id"]] += 1
-        assert seen.count(1) == count
-        assert seen[0] == 0
-        assert peaks[1] < peaks[0] + 40 * 1024 * 1024
-
-
-def _peak_bytes(process: Any) -> int:
-    peak = 0
-    page = resource.getpagesize()
-    while process.poll() is None:
-        peak = max(peak, int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * page)
-        time.sleep(0.05)
-    return peak
-
-
-def _ship(world: World, *content: Any) -> None:
-    world.database.insert(content)
-    outcome = world.run("sync")
-    assert outcome.code == 0, outcome.stderr
-    world.refresh()
-
-
-def _document(world: World, row_id: int) -> dict[str, Any]:
-    (document,) = world.documents({"term": {"id": row_id}})
-    return document
-
-
-def _stamp(world: World, *, row_id: int, seconds: float) -> None:
-    """Ship a row again, as far as the index can tell."""
-    document = _document(world, row_id)
-    at = datetime.now(UTC) + timedelta(seconds=seconds)
-    document["agent"]["indexed_at"] = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    partition = document["created_at"][:7].replace("-", ".")
-    world.request("PUT", f"/{world.index}-{partition}/_doc/{world.instance}:{row_id}?refresh=true", document)

@@ -46,6 +46,13 @@ def test_a_stopped_agent_s_lag_is_unknown() -> None:
     assert "stopped (sync has ended): rows written after" in str(fresh.warning)
 
 
+@pytest.mark.parametrize(("seconds_ago", "lag"), [(60, 0.4), (61, None)])
+def test_a_lag_that_nobody_can_measure_any_more_is_unknown(seconds_ago: float, lag: float | None) -> None:
+    measured = (NOW - timedelta(seconds=seconds_ago)).isoformat()
+    fresh = judged(state="degraded", reason="the database is unreachable", lag_measured_at=measured)
+    assert (fresh.lag_seconds, fresh.behind) == (lag, True)
+
+
 def test_a_hindered_and_a_paused_agent_are_behind() -> None:
     assert "hindered (OpenSearch blocks writing)" in str(
         judged(state="degraded", reason="OpenSearch blocks writing").warning
