@@ -147,7 +147,9 @@ def _of_nothing(facts: RowFacts) -> tuple[Place, str]:  # noqa: PLR0911  one cas
         return Place.WATCHED, f"no such row; its gap {_ids(facts.watched)} was given up without proof and is re-read"
     if facts.id > facts.watermark:
         return Place.IN_FLIGHT, f"no such row now; it lies above the watermark {facts.watermark}"
-    return Place.GONE, "settled once, and now neither in the table nor in the index; nothing was recorded about it"
+    return Place.GONE, (
+        "neither in the table nor in the index, and nothing is recorded about it: gone since, or before the first start"
+    )
 
 
 def _of_future(facts: RowFacts) -> tuple[Place, str]:

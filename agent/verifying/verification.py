@@ -25,7 +25,7 @@ from agent.verifying.sides import Documents, DocumentWindow, Rows, RowWindows
 Slices = Iterator[float]
 """Each item is the least number of seconds to wait before the next slice; here always 0.0."""
 
-IDS_LISTED_AT_ONCE = 10_000
+IDS_LISTED_AT_ONCE = 10_000  # however wide a window is: memory does not grow with it
 WINDOWS_A_BLOCK = 10  # one question to OpenSearch for so many to MySQL: asking is most of its cost
 
 
@@ -108,18 +108,15 @@ class Verification:
 
         A document is made of a committed row: one that was there before its row was not has lost it.
         """
-        scope, width = findings.scope, self.window_rows
+        scope = findings.scope
         at = self._next_document(max(scope.low, scope.high + 1), scope.last)
         while at is not None:
-            last = min(scope.last, (at // width + WINDOWS_A_BLOCK) * width - 1)
-            for number, theirs in self.documents.windows(at, last, width).items():
-                first, end = max(at, number * width), min(last, (number + 1) * width - 1)
-                ours = self._rows_in(first, end)
-                if ours != (theirs.count, theirs.crc_sum):
-                    for ids in self._without_row(first, end):
-                        findings.documents += len(ids)
-                        self._settle(ids, findings)
-                yield
+            last = min(scope.last, at + IDS_LISTED_AT_ONCE - 1)
+            stored = {document.id for document in self.documents.in_range(at, last)}
+            lost = sorted(stored - {row_id for row_id, _ in self.windows.ids_and_crcs(at, last)})
+            findings.documents += len(lost)
+            self._settle(lost, findings)
+            yield
             at = self._next_document(last + 1, scope.last)
 
     def _reason_for_all(self, low: int, high: int, documents: int) -> Reason | None:
@@ -131,18 +128,13 @@ class Verification:
 
     def _suspects(self, low: int, high: int) -> Iterator[list[int]]:
         """Return, in batches, the ids of a window that do not have exactly one document with the row's checksum."""
-        for first, last in _parts(low, high):
+        for first in range(low, high + 1, IDS_LISTED_AT_ONCE):
+            last = min(high, first + IDS_LISTED_AT_ONCE - 1)
             theirs: dict[int, list[int | None]] = {}
             for document in self.documents.in_range(first, last):
                 theirs.setdefault(document.id, []).append(document.crc)
             rows = self.windows.ids_and_crcs(first, last)
             yield [row_id for row_id, crc in rows if theirs.pop(row_id, None) != [crc]] + list(theirs)
-
-    def _without_row(self, low: int, high: int) -> Iterator[list[int]]:
-        """Return, in batches, the ids in a range that have a document and no row."""
-        for first, last in _parts(low, high):
-            stored = {document.id for document in self.documents.in_range(first, last)}
-            yield sorted(stored - {row_id for row_id, _ in self.windows.ids_and_crcs(first, last)})
 
     def _rows_in(self, low: int, high: int) -> tuple[int, int]:
         """Return how many rows a window has, and the sum of their checksums."""
@@ -175,9 +167,3 @@ class Verification:
         """Return the lowest id in a range that has a document."""
         found = self.documents.next_id(low) if low <= last else None
         return found if found is not None and found <= last else None
-
-
-def _parts(low: int, high: int) -> Iterator[tuple[int, int]]:
-    """Cut a window into ranges of so many ids as are listed at once: memory does not grow with its width."""
-    for first in range(low, high + 1, IDS_LISTED_AT_ONCE):
-        yield first, min(high, first + IDS_LISTED_AT_ONCE - 1)

@@ -36,7 +36,8 @@ def test_an_emptied_table_has_purged_everything_dated() -> None:
 
 
 @pytest.mark.parametrize(
-    ("created_at", "purged"), [("2026-11-21T23:59:59.999Z", True), (YESTERDAY, False), ("2026-11-22T07:00:00.000Z", False)]
+    ("created_at", "purged"),
+    [("2026-11-21T23:59:59.999Z", True), (YESTERDAY, False), ("2026-11-22T07:00:00.000Z", False)],
 )
 def test_core_keeps_every_row_for_a_day(created_at: str, purged: bool) -> None:
     assert Front(100, "2026-11-22T08:00:00.000Z", YESTERDAY).purged(5, created_at) is purged

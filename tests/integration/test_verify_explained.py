@@ -1,0 +1,176 @@
+"""What rightly has no counterpart is explained; what could not be looked at is never called clean."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agent.mysql.windows import WindowReader
+from demo.opensearch_server import Cluster
+from tests.integration.drift import lose
+from tests.integration.mysql_source import opened
+from tests.world import Database, World
+
+pytestmark = pytest.mark.integration
+TABLE = "mod_impulsecore_audit_log"
+COLUMNS = "(created_at, module_slug, source, action, severity)"
+ROW = "(UTC_TIMESTAMP(), 'm', 'cron', 'a.b', 'info')"
+
+
+def synced(world: World, rows: int) -> None:
+    world.database.fill(rows)
+    outcome = world.run("sync")
+    assert outcome.code == 0, outcome.stderr
+
+
+def test_skipped_gaps_have_neither_row_nor_document_and_are_no_drift(world: World) -> None:
+    world.database.fill(30)
+    with world.database.connect() as other:
+        for _ in range(5):
+            other.begin()
+            with other.cursor() as cursor:
+                cursor.execute(f"INSERT INTO {TABLE} {COLUMNS} VALUES {ROW}")
+            other.rollback()
+    synced(world, 30)
+    assert world.run("status", "--json").json["skipped_total"] == 5
+
+    report = world.run("verify", "--json")
+
+    assert report.code == 0, report.stdout
+    assert (report.json["rows"], report.json["documents"], report.json["explained"]) == (60, 60, {})
+    assert report.json["watermark"] == 65
+
+
+def test_only_ids_up_to_the_watermark_are_compared(world: World) -> None:
+    """A row above an open gap may be on its way, but a document there without a row has lost it."""
+    world.database.fill(30)
+    other = world.database.connect()
+    other.begin()
+    with other.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {TABLE} {COLUMNS} VALUES {ROW}")
+    synced(world, 10)
+    assert world.run("status", "--json").json["open_gaps"] == 1
+    lose(world, 35)
+    world.database.execute(f"DELETE FROM {TABLE} WHERE id = 36")
+
+    report = world.run("verify", "--json").json
+
+    other.rollback()
+    other.close()
+    assert (report["watermark"], report["rows"], report["missing"]) == (30, 30, 0)
+    assert report["samples"]["orphan"] == [36]
+
+
+def test_a_row_shipped_after_it_was_refused_is_indexed(world: World) -> None:
+    synced(world, 20)
+    letter = world.request("GET", f"/{world.agent_prefix}-dead-letters/_mapping")
+    assert letter, "setup makes the index of dead letters"
+    strict = {"mappings": {"properties": {"action": {"type": "long"}}}}
+    world.request("PUT", f"/_index_template/{world.index_prefix}-strict", _above_ours(world, strict))
+    world.request("DELETE", f"/{world.index}-*")
+    assert world.run("verify", "--repair", "--json").json["dead_letters"] == 20
+    assert world.run("explain", "7", "--json").json["state"] == "dead_letter"
+    assert world.run("verify", "--json").json["explained"] == {"dead_letter": 20}
+
+    world.request("DELETE", f"/_index_template/{world.index_prefix}-strict")
+    world.request("DELETE", f"/{world.index}-*")
+    assert world.run("backfill", "--json").json["indexed"] == 20
+
+    answer = world.run("explain", "7", "--json").json
+    assert (answer["state"], answer["checksum_equal"]) == ("indexed", True)
+    assert "dead-letters drop 7" in answer["reason"]
+
+
+def _above_ours(world: World, template: dict[str, Any]) -> dict[str, Any]:
+    return {"index_patterns": [f"{world.index}-*"], "priority": 10_000, "template": template}
+
+
+@pytest.mark.parametrize("spoil", ["close", "unalias"])
+def test_an_index_that_cannot_be_read_is_never_clean(world: World, spoil: str) -> None:
+    synced(world, 1500)
+    index = sorted(world.request("GET", f"/{world.index}-*"))[1]
+    held = int(world.request("GET", f"/{index}/_count")["count"])
+    if spoil == "close":
+        world.request("POST", f"/{index}/_close")
+    else:
+        world.request("POST", "/_aliases", {"actions": [{"remove": {"index": index, "alias": world.index}}]})
+
+    report = world.run("verify", "--json")
+
+    assert report.code in (1, 3), report.stdout
+    if report.code == 3:
+        assert report.json["missing"] == held
+    else:
+        assert index in report.stderr, report.stderr
+    if spoil == "close":
+        world.request("POST", f"/{index}/_open?wait_for_active_shards=1")
+    assert world.run("verify", "--repair").code == 0
+    assert world.run("verify", "--deep").code == 0
+    assert world.count() == 1500
+
+
+def test_neither_side_away_is_clean(
+    world: World, make_world: Callable[..., World], private_opensearch: Callable[..., Cluster]
+) -> None:
+    cluster = private_opensearch(heap="512m")
+    other = make_world(world.database, opensearch_url=cluster.url)
+    synced(other, 50)
+    url = other.settings["source"]["url"]
+    other.write({"source.url": _elsewhere(url)})
+    without_table = other.run("verify", "--json")
+    other.write({"source.url": url})
+    cluster.stop()
+    without_index = other.run("verify", "--json")
+
+    for outcome in (without_table, without_index):
+        assert outcome.code == 1, outcome.stdout
+        assert outcome.stdout == ""
+        assert len(outcome.stderr.strip().splitlines()) == 1, outcome.stderr
+
+
+def _elsewhere(url: str) -> str:
+    """Return the URL with a port where nobody listens."""
+    head, _, tail = url.rpartition(":")
+    return f"{head}:1/{tail.partition('/')[2]}"
+
+
+def test_interrupted_it_says_how_far_it_came_and_nothing_more(world: World) -> None:
+    world.write({"verify.window_rows": 100})
+    synced(world, 8000)
+    process = world.start("verify", "--deep", "--json")
+    connected = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = %s"
+    deadline = time.monotonic() + 60
+    # Two connections are the test's own and the agent's first: it has begun to read.
+    while world.database.execute(connected, (world.database.name,))[0][0] < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+
+    assert process.returncode == 130, stderr
+    if stdout:  # it may have been still on its way to the first window
+        assert '"complete":false' in stdout
+
+
+def test_no_window_scans_the_table(world: World, database: Database) -> None:
+    """Bounded statements: each touches the rows of its window, whatever the table's size and however ids jump."""
+    database.fill(3000)
+    database.execute(f"ALTER TABLE {TABLE} AUTO_INCREMENT = 2000000000")
+    database.fill(3000)
+    windows = WindowReader(*opened(database.url))
+    touched = []
+    for low in (1, 2501, 2_000_000_001, 2_000_002_501):
+        with windows._database.connection() as connection:
+            connection.execute("FLUSH LOCAL STATUS")
+        windows.windows(low, low + 199, 200)
+        windows.ids_and_crcs(low, low + 199)
+        with windows._database.connection() as connection:
+            counted = {
+                str(name): int(value) for name, value in connection.rows("SHOW SESSION STATUS LIKE 'Handler_read%'")
+            }
+        touched.append(counted["Handler_read_next"])
+        assert counted["Handler_read_rnd_next"] < 20, counted
+    assert max(touched) <= 2 * 200 + 10
