@@ -124,6 +124,14 @@ def test_an_empty_table_has_nothing_to_ship(world: World) -> None:
     assert (outcome.code, outcome.json["indexed"]) == (0, 0)
 
 
+def test_a_range_above_the_last_row_has_nothing_to_ship(world: World) -> None:
+    world.database.fill(5)
+
+    assert world.run("backfill", "--from-id", "6").stdout == "nothing to ship: the table has no id from 6 on\n"
+    assert world.run("backfill", "--from-id", "5", "--to-id", "9", "--json").json["indexed"] == 1
+    assert world.run("backfill", "--from-id", "5", "--to-id", "4").code == 2
+
+
 @pytest.mark.parametrize("part", ["4/4", "0/0", "-1/4", "1", "a/b"])
 def test_a_slice_that_does_not_exist_is_a_usage_error(world: World, part: str) -> None:
     outcome = world.run("backfill", f"--slice={part}")
