@@ -6,8 +6,8 @@
     ids and checksums of both sides ──▶ suspects ──▶ judged afresh ──▶ drift ──▶ repaired
 
 It is an iterator of short slices, so a daemon tails between two of them; a slice reads one window from MySQL by its
-primary key. Sums do not tell in which index a document lies: that is asked of each index first. What a slice finds is
-repaired before the next one begins, so memory does not grow with the table.
+primary key, or judges and repairs some suspects. Sums do not tell in which index a document lies: that is asked of each
+index first. What a slice finds is repaired before the next one begins, so memory does not grow with the table.
 """
 
 from __future__ import annotations
@@ -61,8 +61,7 @@ class Verification:
         self.knowledge.refresh()
         settled: set[int] = set()
         for ids in self.documents.misplaced(scope.low, scope.high):
-            settled |= self._settle(ids, findings)
-            yield
+            settled |= yield from self._settle(ids, findings)
         at = self._next(scope.low)
         while at is not None and at <= scope.high:
             last = min(scope.high, (at // self.window_rows + WINDOWS_A_BLOCK) * self.window_rows - 1)
@@ -78,16 +77,19 @@ class Verification:
         counted = 0
         for number in range(low // width, high // width + 1):
             first, last = max(low, number * width), min(high, (number + 1) * width - 1)
-            counted += self._window(first, last, theirs.get(number), findings, settled)
+            counted += yield from self._window(first, last, theirs.get(number), findings, settled)
             findings.at = last
             yield
             if findings.scope.deep:
                 for altered in self.deep.altered(first, last):
-                    self._settle([row_id for row_id in altered if row_id not in settled], findings, altered)
+                    new = [row_id for row_id in altered if row_id not in settled]
+                    yield from self._settle(new, findings, altered)
                     yield
         return not counted
 
-    def _window(self, low: int, high: int, theirs: DocumentWindow | None, findings: Findings, settled: set[int]) -> int:
+    def _window(
+        self, low: int, high: int, theirs: DocumentWindow | None, findings: Findings, settled: set[int]
+    ) -> Generator[None, None, int]:
         """Compare one window; return how many rows and documents are in it."""
         rows, row_sum = self._rows_in(low, high)
         documents, document_sum = (theirs.count, theirs.crc_sum) if theirs else (0, 0)
@@ -100,7 +102,7 @@ class Verification:
                 findings.explained[str(reason)] += documents
             else:
                 for suspects in self._suspects(low, high):
-                    self._settle([row_id for row_id in suspects if row_id not in settled], findings)
+                    yield from self._settle([row_id for row_id in suspects if row_id not in settled], findings)
         return rows + documents
 
     def _above(self, findings: Findings) -> Iterator[None]:
@@ -115,7 +117,7 @@ class Verification:
             stored = {document.id for document in self.documents.in_range(at, last)}
             lost = sorted(stored - {row_id for row_id, _ in self.windows.ids_and_crcs(at, last)})
             findings.documents += len(lost)
-            self._settle(lost, findings)
+            yield from self._settle(lost, findings)
             yield
             at = self._next_document(last + 1, scope.last)
 
@@ -141,7 +143,9 @@ class Verification:
         found = next(iter(self.windows.windows(low, high, self.window_rows)), None)
         return (found.rows, found.crc_sum) if found else (0, 0)
 
-    def _settle(self, ids: Sequence[int], findings: Findings, altered: dict[int, list[str]] | None = None) -> set[int]:
+    def _settle(
+        self, ids: Sequence[int], findings: Findings, altered: dict[int, list[str]] | None = None
+    ) -> Generator[None, None, set[int]]:
         """Judge suspects afresh, note what they are, repair what is asked for; return those that have a name now."""
         altered, named = altered or {}, set[int]()
         for judged in self.judge.judge(ids, list(altered)):
@@ -154,6 +158,7 @@ class Verification:
                 if row_id in altered:
                     findings.note_fields(row_id, altered[row_id])
             self.repair.repair(judged, findings)
+            yield
         return named
 
     def _next(self, low: int) -> int | None:

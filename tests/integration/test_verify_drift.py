@@ -33,6 +33,7 @@ def test_sides_that_agree_have_no_drift(world: World) -> None:
     assert (report["rows"], report["documents"]) == (500, 500)
     assert (report["missing"], report["orphan"], report["different"]) == (0, 0, 0)
     assert report["samples"] == {"missing": [], "orphan": [], "different": []}
+    assert (report["complete"], report["left"], report["watermark"]) == (True, 0, 500)
 
 
 def test_an_instance_that_never_shipped_has_nothing_to_compare(world: World) -> None:

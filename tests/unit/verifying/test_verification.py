@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -45,6 +46,12 @@ class Sides:
         self.watermark = max(ids)
 
     def verify(self, **asked: Any) -> Findings:
+        findings = Findings(Scope(**{"low": 1, "high": self.watermark, **asked}))
+        for _ in self.slices(findings):
+            pass
+        return findings
+
+    def slices(self, findings: Findings) -> Iterator[float]:
         knowledge = Knowledge(
             dead_letters=NoLetters(),
             refused=lambda _rows: (),
@@ -63,10 +70,7 @@ class Sides:
             window_rows=WIDTH,
             clock=lambda: 0.0,
         )
-        findings = Findings(Scope(**{"low": 1, "high": self.watermark, **asked}))
-        for _ in work.slices(findings):
-            pass
-        return findings
+        return work.slices(findings)
 
 
 def named(findings: Findings) -> dict[Drift, list[int]]:
@@ -208,6 +212,20 @@ def test_windows_whose_sums_agree_are_not_taken_apart() -> None:
     sides.verify()
 
     assert sides.table.listed == 1
+
+
+def test_a_slice_repairs_a_bounded_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon tails between two slices, also while a whole index is shipped again."""
+    monkeypatch.setattr("agent.verifying.judging.IDS_AT_ONCE", 7)
+    sides = Sides()
+    sides.fill(list(range(1, 200)))
+    sides.index.documents.clear()
+    findings = Findings(Scope(low=1, high=199, repair=True))
+
+    done = [0, *(findings.repaired for _ in sides.slices(findings))]
+
+    assert max(after - before for before, after in pairwise(done)) <= 7
+    assert done[-1] == 199
 
 
 def test_a_row_that_the_index_refuses_is_settled_as_a_dead_letter() -> None:
