@@ -11,7 +11,7 @@ import orjson
 from agent.cli.app import Application, now_text
 from agent.cli.line import Line
 from agent.cli.output import json_option, print_json, print_json_text, print_line
-from agent.cli.verification import calendar, knowledge, retaining, stored_documents
+from agent.cli.verification import calendar, knowledge, retaining, stored_documents, throwaway_builder
 from agent.errors import PermanentError
 from agent.mapping.partition import Calendar, Period
 from agent.mysql.next_id import next_id
@@ -21,6 +21,7 @@ from agent.retention.policy import Side
 from agent.row import Row
 from agent.shipping.partitions import PreparedPartitions
 from agent.tailing.gaps import Gap, Progress, Watched
+from agent.verifying.deep import differing
 from agent.verifying.explanation import Lying, RowFacts, explained, traces
 from agent.verifying.findings import MOST_ID
 from agent.verifying.knowledge import Reason
@@ -96,6 +97,7 @@ def _facts(app: Application, row_id: int, progress: Progress, row: Row | None, l
         crc=cast("int", row[-1]) if row else None,
         created_at=cast("str | None", row[1] if row else source.get("created_at")),
         documents=_documents(app, row, source, lying),
+        altered=tuple(differing(throwaway_builder(app), row, dict(source))) if row and source else (),
         watermark=progress.watermark,
         frontier=progress.frontier,
         gap=_within(progress.gaps, row_id),

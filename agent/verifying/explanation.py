@@ -61,6 +61,8 @@ class RowFacts:
     crc: int | None
     created_at: str | None = None
     documents: tuple[Lying, ...] = ()
+    altered: tuple[str, ...] = ()
+    """Fields in which the document, for all its checksum, is not what the row makes."""
     watermark: int = 0
     frontier: int = 0
     gap: Range | None = None
@@ -118,6 +120,8 @@ def _of_both(facts: RowFacts) -> tuple[Place, str]:
         return Place.DIFFERENT, f"also or only in {', '.join(strays)}, where it does not belong; `verify --repair`"
     if right[0].crc != facts.crc:
         return Place.DIFFERENT, "indexed, but with another checksum than the row has now; `verify --repair`"
+    if facts.altered:
+        return Place.DIFFERENT, f"altered in the index: {', '.join(facts.altered)}; `verify --deep --repair`"
     old = f"; `dead-letters drop {facts.id}` clears what was kept of an earlier refusal" if facts.letter else ""
     return Place.INDEXED, f"indexed in {right[0].index}, checksum equal{old}"
 

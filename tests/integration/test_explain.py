@@ -14,7 +14,7 @@ from pymysql.err import DataError
 
 from agent.cli.app import Application
 from agent.cli.explain import explain
-from tests.integration.drift import lose
+from tests.integration.drift import bulk, lose
 from tests.mapping_cases import cases
 from tests.world import World
 
@@ -86,6 +86,13 @@ def test_drift_is_named_as_such(world: World) -> None:
     world.database.execute(f"DELETE FROM {TABLE} WHERE id = 32")
 
     assert [state(world, row_id) for row_id in (30, 31, 32, 33)] == ["missing", "different", "orphan", "indexed"]
+
+    source = {**world.documents({"term": {"id": 34}})[0], "severity": "forged"}
+    (index,) = {each["index"] for each in world.run("explain", "34", "--json").json["documents"]}
+    bulk(world, [{"index": {"_index": index, "_id": f"{world.instance}:34"}}, source])
+    answer = world.run("explain", "34", "--json").json
+    assert (answer["state"], answer["checksum_equal"]) == ("different", True)
+    assert answer["reason"].startswith("altered in the index: severity;")
 
 
 def test_what_core_purged_is_purged_and_no_drift(world: World) -> None:

@@ -24,6 +24,7 @@ def place(**facts: Any) -> Place:
     [
         ({"crc": 5, "documents": (RIGHT,)}, Place.INDEXED),
         ({"crc": 5, "documents": (OTHER,)}, Place.DIFFERENT),
+        ({"crc": 5, "documents": (RIGHT,), "altered": ("severity",)}, Place.DIFFERENT),
         ({"crc": 5, "documents": (STRAY,)}, Place.DIFFERENT),
         ({"crc": 5, "documents": (RIGHT, STRAY)}, Place.DIFFERENT),
         ({"crc": 5}, Place.MISSING),
