@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import cast
 
 import click
 
+from agent.backoff import delay_seconds
 from agent.cli.app import Application
+from agent.cli.backfill import TRIES
 from agent.cli.bar import bar
 from agent.cli.line import Line
 from agent.cli.output import json_option, print_json, print_line
 from agent.cli.pause import who
-from agent.cli.verification import ago, calendar, verification
+from agent.cli.verification import Ship, ago, calendar, verification
 from agent.daemon import stop_on_signals
-from agent.errors import ConfigError
+from agent.errors import ConfigError, TemporaryError
+from agent.row import Row
 from agent.tailing.gaps import Progress
 from agent.verifying.findings import MOST_ID, Drift, Findings, Scope
 from agent.verifying.since import first_id_since
@@ -96,8 +100,7 @@ def verify(
 
 
 def _compared(app: Application, line: Line, progress: Progress, scope: Scope, stop: threading.Event) -> Findings:
-    max_bytes = app.configuration.settings.tail.bulk_bytes
-    work = verification(app, progress, ship=lambda rows: line.shipper.ship(rows, max_bytes).counts, who=who())
+    work = verification(app, progress, ship=_patient(app, line, stop), who=who())
     findings = Findings(scope)
     with bar("verifying", scope.high - scope.low + 1) as shown:
         for _ in work.slices(findings):
@@ -105,6 +108,25 @@ def _compared(app: Application, line: Line, progress: Progress, scope: Scope, st
             if stop.is_set():
                 break
     return findings
+
+
+def _patient(app: Application, line: Line, stop: threading.Event) -> Ship:
+    """Return what ships rows again, and waits for a cluster that is too busy to take them, as `backfill` does."""
+    max_bytes = app.configuration.settings.tail.bulk_bytes
+
+    def ship(rows: Sequence[Row]) -> Mapping[str, int]:
+        failures = 0
+        while True:
+            try:
+                return line.shipper.ship(rows, max_bytes).counts
+            except TemporaryError as error:
+                failures += 1
+                if failures >= TRIES:
+                    raise
+                if stop.wait(delay_seconds(failures, lambda: 0.5, error.retry_after_seconds)):
+                    raise click.Abort from error
+
+    return ship
 
 
 def _first_since(app: Application, last: timedelta, progress: Progress) -> int:

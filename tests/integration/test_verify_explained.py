@@ -13,6 +13,7 @@ from demo.opensearch_server import Cluster
 from tests.integration.drift import lose
 from tests.integration.mysql_source import opened
 from tests.integration.test_dead_letters_verbs import strict
+from tests.proxy import BULK, HttpProxy, answer
 from tests.world import Database, World
 
 pytestmark = pytest.mark.integration
@@ -121,6 +122,18 @@ def test_neither_side_away_is_clean(
         assert outcome.code == 1, outcome.stdout
         assert outcome.stdout == ""
         assert len(outcome.stderr.strip().splitlines()) == 1, outcome.stderr
+
+
+def test_a_repair_waits_for_a_busy_cluster(world: World, opensearch: str) -> None:
+    synced(world, 50)
+    lose(world, 7, 8)
+    with HttpProxy(opensearch) as proxy:
+        world.write({"opensearch.hosts": [proxy.url]})
+        busy = proxy.on(BULK, answer(429), times=3)
+
+        outcome = world.run("verify", "--repair", "--json")
+
+    assert (outcome.code, outcome.json["repaired"], busy.used) == (0, 2, 3), outcome.stderr
 
 
 def _elsewhere(url: str) -> str:

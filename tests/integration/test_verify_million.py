@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.integration.drift import Planter, samples
+from demo.rows import COLUMNS
+from tests.integration.drift import TABLE, Planter, samples
 from tests.world import Database, World
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -35,19 +37,40 @@ def million(mariadb: str, opensearch: str, tmp_path_factory: pytest.TempPathFact
     database = Database(mariadb)
     database.create_table()
     world = World(folder=tmp_path_factory.mktemp("million"), database=database, opensearch_url=opensearch)
-    database.fill(ROWS)
+    load(database)
     outcome = world.run("sync", "--json", timeout=1500)
     assert outcome.json["watermark"] == ROWS, outcome.stderr
-    # Half of the documents that never had a row lie below the watermark, half above it.
-    half = SEEDS * EACH // 2
-    database.execute(f"ALTER TABLE mod_impulsecore_audit_log AUTO_INCREMENT = {ROWS + half + 1}")
-    database.fill(1)
-    assert world.run("sync").code == 0
-    below, above = range(ROWS + 1, ROWS + half + 1), range(ROWS + half + 2, ROWS + 2 * half + 2)
-    free = [row_id for pair in zip(below, above, strict=True) for row_id in pair]
-    yield Million(world, Planter(world, rows=ROWS, free=free))
+    yield Million(world, Planter(world, rows=ROWS, free=leave_free(world)))
     world.remove()
     database.drop()
+
+
+def load(database: Database) -> None:
+    """Fill the table with the demo's rows of some days, copied to the days after until there are enough."""
+    days, columns = 120.0, ", ".join(COLUMNS[1:])
+    parts = 2 ** min(5, (ROWS // 100).bit_length() - 1)
+    span = days / parts
+    rows = ROWS // parts
+    database.fill(rows, days=span, now=datetime.now(UTC) - timedelta(days=days - span))
+    while rows < ROWS:
+        more = min(rows, ROWS - rows)
+        database.execute(
+            f"INSERT INTO {TABLE} (id, created_at, {columns})"
+            f" SELECT id + {rows}, created_at + INTERVAL {int(span * 86400)} SECOND, {columns}"
+            f" FROM {TABLE} WHERE id <= {more}"
+        )
+        rows, span = rows + more, span * 2
+    assert database.execute(f"SELECT MAX(id), COUNT(*) FROM {TABLE}")[0] == (ROWS, ROWS)
+
+
+def leave_free(world: World) -> list[int]:
+    """Return ids for documents that never had a row: half of them below the watermark, half above it."""
+    half = SEEDS * EACH // 2
+    world.database.execute(f"ALTER TABLE {TABLE} AUTO_INCREMENT = {ROWS + half + 1}")
+    world.database.fill(1)
+    assert world.run("sync").code == 0
+    below, above = range(ROWS + 1, ROWS + half + 1), range(ROWS + half + 2, ROWS + 2 * half + 2)
+    return [row_id for pair in zip(below, above, strict=True) for row_id in pair]
 
 
 @pytest.mark.parametrize("seed", range(SEEDS), ids=lambda seed: f"seed-{seed}-")
