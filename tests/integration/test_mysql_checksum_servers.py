@@ -36,7 +36,9 @@ class Server:
     """Restart it with other defaults; None for a server that others use."""
 
 
-@pytest.fixture(scope="module", params=["MariaDB 10.11", "MariaDB 11.4", "MySQL 9"])
+@pytest.fixture(
+    scope="module", params=["MariaDB 10.11", pytest.param("MariaDB 11.4", marks=pytest.mark.slow), "MySQL 9"]
+)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
     if request.param == "MariaDB 10.11":
         yield Server(str(request.getfixturevalue("mariadb")))
@@ -91,6 +93,7 @@ def test_the_checksum_of_every_type_is_what_its_definition_says(database: Databa
     assert not wrong
 
 
+@pytest.mark.slow
 def test_rows_of_every_kind_agree_after_the_server_has_got_other_defaults(
     server: Server, database: Database, make_world: Callable[..., World]
 ) -> None:

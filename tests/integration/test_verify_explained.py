@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
 
 import pytest
 
 from agent.mysql.windows import WindowReader
-from demo.opensearch_server import Cluster
 from tests.integration.drift import lose
 from tests.integration.mysql_source import opened
 from tests.integration.test_dead_letters_verbs import strict
@@ -105,23 +103,16 @@ def test_an_index_that_cannot_be_read_is_never_clean(world: World, spoil: str) -
     assert world.count() == 1500
 
 
-def test_neither_side_away_is_clean(
-    world: World, make_world: Callable[..., World], private_opensearch: Callable[..., Cluster]
-) -> None:
-    cluster = private_opensearch(heap="512m")
-    other = make_world(world.database, opensearch_url=cluster.url)
-    synced(other, 50)
-    url = other.settings["source"]["url"]
-    other.write({"source.url": _elsewhere(url)})
-    without_table = other.run("verify", "--json")
-    other.write({"source.url": url})
-    cluster.stop()
-    without_index = other.run("verify", "--json")
+@pytest.mark.parametrize("side", ["source.url", "opensearch.hosts"])
+def test_without_one_side_nothing_is_clean(world: World, side: str) -> None:
+    synced(world, 20)
+    nobody = {"source.url": _elsewhere(world.settings["source"]["url"]), "opensearch.hosts": ["http://127.0.0.1:1"]}
+    world.write({side: nobody[side]})
 
-    for outcome in (without_table, without_index):
-        assert outcome.code == 1, outcome.stdout
-        assert outcome.stdout == ""
-        assert len(outcome.stderr.strip().splitlines()) == 1, outcome.stderr
+    outcome = world.run("verify", "--json")
+
+    assert (outcome.code, outcome.stdout) == (1, "")
+    assert len(outcome.stderr.strip().splitlines()) == 1, outcome.stderr
 
 
 def test_a_repair_waits_for_a_busy_cluster(world: World, opensearch: str) -> None:
@@ -176,5 +167,6 @@ def test_no_window_scans_the_table(world: World, database: Database) -> None:
                 str(name): int(value) for name, value in connection.rows("SHOW SESSION STATUS LIKE 'Handler_read%'")
             }
         touched.append(counted["Handler_read_next"])
-        assert counted["Handler_read_rnd_next"] < 20, counted
-    assert max(touched) <= 2 * 200 + 10
+        # Asking for the status walks a temporary table of its own.
+        assert counted["Handler_read_rnd_next"] < 6000 / 10, counted
+    assert 0 < max(touched) <= 2 * 200 + 10
