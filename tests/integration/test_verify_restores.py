@@ -14,7 +14,7 @@ from tests.world import World
 
 pytestmark = pytest.mark.integration
 TABLE = "mod_impulsecore_audit_log"
-ROWS = 6000
+ROWS = 4000
 INSERTS_A_SECOND = 100
 LAG_SECONDS = 5
 
@@ -86,7 +86,7 @@ def shipped(world: World) -> None:
     assert outcome.code == 0, outcome.stderr
 
 
-@pytest.mark.parametrize("way", ["verify --repair", "backfill"])
+@pytest.mark.parametrize("way", ["verify --repair", pytest.param("backfill", marks=pytest.mark.slow)])
 def test_a_deleted_index_is_restored_beside_a_live_tail(world: World, way: str) -> None:
     shipped(world)
     indices = sorted(world.request("GET", f"/{world.index}-*"))
