@@ -106,8 +106,9 @@ def front(app: Application) -> Front:
     rows = app.rows.after(0, _FRONT_ROWS, _FRONT_BYTES).rows
     purgeable = ago(app, _LEAST_RETENTION)
     place = calendar(app)
-    dates = [date for row in rows if (date := place.place(_created_at(row))[1]) is not None]
-    return Front(int(rows[0][0] or 0) if rows else None, min(dates, default=None), purgeable)
+    dated = [(date, int(row[0] or 0)) for row in rows if (date := place.place(_created_at(row))[1]) is not None]
+    created_at, row_id = min(dated, default=(None, int(rows[0][0] or 0) if rows else None))
+    return Front(row_id, created_at, purgeable)
 
 
 def ago(app: Application, span: timedelta) -> str:

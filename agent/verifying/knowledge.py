@@ -55,12 +55,13 @@ class Letters(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """Where the table begins: its lowest id, and the earliest `created_at` (UTC) of its first rows, None if empty.
+    """Where the table begins: id and `created_at` (UTC) of the oldest of its first rows, None if empty or undated.
 
-    Nothing younger than `purgeable` was purged by Core, which keeps rows for a number of days.
+    Of rows of one date, a purge in parts takes the lower ids first. Nothing younger than `purgeable` was purged by Core,
+    which keeps rows for a number of days.
     """
 
-    low: int | None
+    id: int | None
     created_at: str | None
     purgeable: str
 
@@ -68,11 +69,11 @@ class Front:
         """Say whether a row of this id and age must have gone if everything up to some age has."""
         if created_at is None or created_at >= self.purgeable:
             return False
-        if self.low is None:
+        if self.id is None:
             return True
         if self.created_at is None:
             return False
-        return created_at < self.created_at or (created_at == self.created_at and row_id < self.low)
+        return created_at < self.created_at or (created_at == self.created_at and row_id < self.id)
 
 
 @dataclass(frozen=True, slots=True)
