@@ -57,7 +57,7 @@ class Letters(Protocol):
 class Front:
     """Where the table begins: id and `created_at` (UTC) of the oldest of its first rows, None if empty or undated.
 
-    Of rows of one date, a purge in parts takes the lower ids first. Nothing younger than `purgeable` was purged by Core,
+    Of rows of one date a purge in parts takes lower ids first. Nothing younger than `purgeable` was purged by Core,
     which keeps rows for a number of days.
     """
 
