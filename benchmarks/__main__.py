@@ -1,6 +1,8 @@
 """What the agent costs, on the demo's servers, side by side with what others cost.
 
-    python -m benchmarks [--quick | --full] [--only catch_up,keys,live,gaps,retention,asking,growth] [--results FOLDER]
+    python -m benchmarks [--quick | --full] [--only PARTS] [--results FOLDER]
+
+Parts: catch_up, keys, live, gaps, retention, verify, asking, growth.
 
 Each part prints one table and writes one JSON file, with the versions and the hardware. Absolute figures move with the
 machine; ratios within one run do not. `--quick` shows in a few minutes that everything still works.
@@ -21,7 +23,7 @@ from benchmarks.place import Place
 from demo import servers
 from demo.missing import Missing
 
-PARTS = ("catch_up", "keys", "live", "gaps", "retention", "asking", "growth")
+PARTS = ("catch_up", "keys", "live", "gaps", "retention", "verify", "asking", "growth")
 RESULTS = Path(__file__).parent / "results"
 
 

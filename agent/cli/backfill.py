@@ -16,6 +16,7 @@ from agent.cli.output import json_option, print_json, print_line
 from agent.daemon import stop_on_signals
 from agent.errors import ConfigError, TemporaryError
 from agent.verifying.backfill import Backfill, Share
+from agent.verifying.findings import MOST_ID
 
 TRIES = 10  # a good half minute in a row without any progress, then whoever schedules it may try again
 
@@ -39,8 +40,8 @@ class Slice(click.ParamType[tuple[int, int]]):
 
 
 @click.command()
-@click.option("--from-id", type=click.IntRange(min=1), help="Ship from this id on.")
-@click.option("--to-id", type=click.IntRange(min=1), help="Ship up to this id.")
+@click.option("--from-id", type=click.IntRange(1, MOST_ID), help="Ship from this id on.")
+@click.option("--to-id", type=click.IntRange(1, MOST_ID), help="Ship up to this id.")
 @click.option("--slice", "part", type=Slice(), help="Ship one of n slices, 0/n to n-1/n; each in a process of its own.")
 @json_option
 @click.pass_obj
@@ -106,6 +107,9 @@ def _say(app: Application, work: Backfill, share: Share, *, stopped: bool, secon
     }
     if as_json:
         print_json(answer)
+        return
+    if share.low > share.high:
+        print_line(f"nothing to ship: the table has no id from {share.low} on")
         return
     print_line(
         f"indexed {answer['indexed']} rows of ids {share.low} to {share.high} (slice {answer['slice']}) in "

@@ -10,8 +10,8 @@ import orjson
 
 from agent.cli.app import Application, now_text
 from agent.cli.line import Line
-from agent.cli.output import json_option, print_json, print_line
-from agent.cli.verification import calendar, knowledge, retaining, stored_documents
+from agent.cli.output import json_option, print_json, print_json_text, print_line
+from agent.cli.verification import calendar, knowledge, retaining, stored_documents, throwaway_builder
 from agent.errors import PermanentError
 from agent.mapping.partition import Calendar, Period
 from agent.mysql.next_id import next_id
@@ -21,14 +21,16 @@ from agent.retention.policy import Side
 from agent.row import Row
 from agent.shipping.partitions import PreparedPartitions
 from agent.tailing.gaps import Gap, Progress, Watched
+from agent.verifying.deep import differing
 from agent.verifying.explanation import Lying, RowFacts, explained, traces
+from agent.verifying.findings import MOST_ID
 from agent.verifying.knowledge import Reason
 from agent.verifying.routing import routes
 from agent.verifying.stored import Stored
 
 
 @click.command()
-@click.argument("row_id", metavar="ID", type=click.IntRange(min=0))
+@click.argument("row_id", metavar="ID", type=click.IntRange(0, MOST_ID))
 @click.option("--document", is_flag=True, help="Print the document as it would be sent, and where each field goes.")
 @json_option
 @click.pass_obj
@@ -95,6 +97,7 @@ def _facts(app: Application, row_id: int, progress: Progress, row: Row | None, l
         crc=cast("int", row[-1]) if row else None,
         created_at=cast("str | None", row[1] if row else source.get("created_at")),
         documents=_documents(app, row, source, lying),
+        altered=tuple(differing(throwaway_builder(app), row, dict(source))) if row and source else (),
         watermark=progress.watermark,
         frontier=progress.frontier,
         gap=_within(progress.gaps, row_id),
@@ -220,13 +223,13 @@ def _print_document(app: Application, row_id: int, *, as_json: bool) -> int:
                 "id": row_id,
                 "key": built.key,
                 "index": app.names.alias(built.partition),
-                "document": built.source,
+                "document": orjson.Fragment(built.body),
                 "fields": {route.path: route.goes_to for route in found},
                 "redactions": dict(built.redactions),
             }
         )
         return 0
-    print_line(orjson.dumps(built.source).decode())
+    print_json_text(built.body.decode())
     print_line(f"sent to {app.names.alias(built.partition)} as {built.key}")
     for route in found:
         print_line(f"  {route.path:<40} {route.goes_to}")

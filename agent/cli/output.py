@@ -23,3 +23,10 @@ def print_json(value: Mapping[str, Any]) -> None:
 def print_line(text: str) -> None:
     """Print one line for a person. Nothing in it acts on the terminal or begins a line of its own."""
     click.echo(neutralise(text))
+
+
+def print_json_text(text: str) -> None:
+    """Print JSON as it is, but for characters that would act on the terminal: those as JSON escapes, the same value."""
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(each if neutralise(each) == each else f"\\u{ord(each):04x}" for each in text)
+    click.echo(text)

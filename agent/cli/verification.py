@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from agent import __version__
@@ -32,6 +33,7 @@ IDS_JOURNALED = 1000
 _FRONT_ROWS = 1000
 _FRONT_BYTES = 4 * 1024 * 1024
 _NO_LIMIT = 10**9
+_LEAST_RETENTION = timedelta(days=1)  # Core's setting is a number of days
 
 
 def verification(app: Application, progress: Progress, *, ship: Ship, who: str) -> Verification:
@@ -102,11 +104,17 @@ def removed_by(kept: Ledger) -> Removed:
 def front(app: Application) -> Front:
     """Return where the table begins now."""
     rows = app.rows.after(0, _FRONT_ROWS, _FRONT_BYTES).rows
-    if not rows:
-        return Front(None, None)
+    purgeable = ago(app, _LEAST_RETENTION)
     place = calendar(app)
-    dates = [date for row in rows if (date := place.place(_created_at(row))[1]) is not None]
-    return Front(int(rows[0][0] or 0), min(dates, default=None))
+    dated = [(date, int(row[0] or 0)) for row in rows if (date := place.place(_created_at(row))[1]) is not None]
+    created_at, row_id = min(dated, default=(None, int(rows[0][0] or 0) if rows else None))
+    return Front(row_id, created_at, purgeable)
+
+
+def ago(app: Application, span: timedelta) -> str:
+    """Return the instant so long ago by the database's clock, as documents write it."""
+    now = datetime.fromisoformat(app.rows.bounds().now)
+    return (now - span).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def calendar(app: Application) -> Calendar:

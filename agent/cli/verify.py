@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import re
 import threading
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import cast
 
 import click
 
+from agent.backoff import delay_seconds
 from agent.cli.app import Application
+from agent.cli.backfill import TRIES
 from agent.cli.bar import bar
 from agent.cli.line import Line
 from agent.cli.output import json_option, print_json, print_line
 from agent.cli.pause import who
-from agent.cli.verification import calendar, verification
+from agent.cli.verification import Ship, ago, calendar, verification
 from agent.daemon import stop_on_signals
+from agent.errors import ConfigError, TemporaryError
+from agent.row import Row
 from agent.tailing.gaps import Progress
-from agent.verifying.findings import Drift, Findings, Scope
+from agent.verifying.findings import MOST_ID, Drift, Findings, Scope
 from agent.verifying.since import first_id_since
 
 DRIFT = 3
@@ -41,8 +46,8 @@ class Span(click.ParamType[timedelta]):
 
 
 @click.command()
-@click.option("--from-id", type=click.IntRange(min=1), help="Compare from this id on.")
-@click.option("--to-id", type=click.IntRange(min=1), help="Compare up to this id.")
+@click.option("--from-id", type=click.IntRange(1, MOST_ID), help="Compare from this id on.")
+@click.option("--to-id", type=click.IntRange(1, MOST_ID), help="Compare up to this id.")
 @click.option("--last", type=Span(), help="Compare rows of the last 90m, 24h, 7d, 4w.")
 @click.option("--deep", is_flag=True, help="Derive each document again and compare it field by field.")
 @click.option("--repair", is_flag=True, help="Ship missing and different rows again.")
@@ -61,31 +66,41 @@ def verify(
     as_json: bool,
 ) -> int:
     """Compare table and index row by row, up to the watermark; exit 3 when drift was found and not repaired."""
+    if from_id is not None and to_id is not None and from_id > to_id:
+        raise ConfigError("an empty range", got=f"--from-id {from_id} --to-id {to_id}")
     line = Line(app)
     app.state.refresh_unclaimed()
     line.checkpoint.open()
     progress = line.checkpoint.progress
-    low, high = max(1, from_id or 1), min(to_id or progress.watermark, progress.watermark)
+    end = to_id or MOST_ID
+    low = from_id or 1
     if last is not None:
         low = max(low, _first_since(app, last, progress))
-    scope = Scope(low=low, high=high, deep=deep, repair=repair, delete_orphans=delete_orphans)
+    scope = Scope(
+        low=low,
+        high=min(end, progress.watermark),
+        last=end,
+        deep=deep,
+        repair=repair,
+        delete_orphans=delete_orphans,
+    )
     if repair or delete_orphans:
         app.make_ready()
     stop = threading.Event()
     with stop_on_signals(stop, lambda _name: None):
         findings = _compared(app, line, progress, scope, stop)
     if as_json:
-        print_json({"instance": app.instance, "watermark": progress.watermark, **findings.as_json()})
+        about = {"instance": app.instance, "watermark": progress.watermark, "complete": not stop.is_set()}
+        print_json({**about, **findings.as_json()})
     else:
-        _say(app, findings)
+        _say(app, findings, stopped=stop.is_set())
     if stop.is_set():
         return 130
     return DRIFT if findings.left else 0
 
 
 def _compared(app: Application, line: Line, progress: Progress, scope: Scope, stop: threading.Event) -> Findings:
-    max_bytes = app.configuration.settings.tail.bulk_bytes
-    work = verification(app, progress, ship=lambda rows: line.shipper.ship(rows, max_bytes).counts, who=who())
+    work = verification(app, progress, ship=_patient(app, line, stop), who=who())
     findings = Findings(scope)
     with bar("verifying", scope.high - scope.low + 1) as shown:
         for _ in work.slices(findings):
@@ -95,16 +110,33 @@ def _compared(app: Application, line: Line, progress: Progress, scope: Scope, st
     return findings
 
 
+def _patient(app: Application, line: Line, stop: threading.Event) -> Ship:
+    """Return what ships rows again, and waits for a cluster that is too busy to take them, as `backfill` does."""
+    max_bytes = app.configuration.settings.tail.bulk_bytes
+
+    def ship(rows: Sequence[Row]) -> Mapping[str, int]:
+        failures = 0
+        while True:
+            try:
+                return line.shipper.ship(rows, max_bytes).counts
+            except TemporaryError as error:
+                failures += 1
+                if failures >= TRIES:
+                    raise
+                if stop.wait(delay_seconds(failures, lambda: 0.5, error.retry_after_seconds)):
+                    raise click.Abort from error
+
+    return ship
+
+
 def _first_since(app: Application, last: timedelta, progress: Progress) -> int:
-    now = datetime.fromisoformat(app.rows.bounds().now).replace(tzinfo=UTC)
-    instant = (now - last).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     place = calendar(app)
     return first_id_since(
-        app.rows, lambda row: place.place(cast("str | None", row[1]))[1], instant, low=1, high=progress.watermark
+        app.rows, lambda row: place.place(cast("str | None", row[1]))[1], ago(app, last), low=1, high=progress.watermark
     )
 
 
-def _say(app: Application, findings: Findings) -> None:
+def _say(app: Application, findings: Findings, *, stopped: bool) -> None:
     scope, seconds = findings.scope, max(findings.seconds, 0.001)
     print_line(
         f"{app.instance}: {findings.rows} rows and {findings.documents} documents, ids {scope.low} to {scope.high}, "
@@ -123,9 +155,19 @@ def _say(app: Application, findings: Findings) -> None:
             f"repaired: {findings.repaired}, dead letters: {findings.dead_letters}, "
             f"orphans deleted: {findings.orphans_deleted}, left: {findings.left}"
         )
-    elif findings.left:
-        print_line(
-            "remedy: `verify --repair` ships missing and different rows again; --delete-orphans removes the rest"
-        )
-    else:
-        print_line("table and index agree")
+    print_line(_conclusion(findings, stopped=stopped))
+
+
+def _conclusion(findings: Findings, *, stopped: bool) -> str:
+    """Return the last line: never that sides agree of which nothing was seen."""
+    scope = findings.scope
+    if stopped:
+        return f"interrupted at id {findings.at}: nothing is said about the ids above"
+    if findings.left:
+        names = (("--repair", scope.repair), ("--delete-orphans", scope.delete_orphans))
+        what = {"--repair": "ships missing and different rows again", "--delete-orphans": "removes orphans"}
+        left = [f"`{name}` {what[name]}" for name, done in names if not done]
+        return f"remedy: {', '.join(left) or 'run it again; what is left changed meanwhile'}"
+    if scope.low > scope.high and not findings.documents:
+        return f"nothing to compare: no id from {scope.low} on is settled (see `status`)"
+    return "table and index agree"

@@ -61,6 +61,8 @@ class RowFacts:
     crc: int | None
     created_at: str | None = None
     documents: tuple[Lying, ...] = ()
+    altered: tuple[str, ...] = ()
+    """Fields in which the document, for all its checksum, is not what the row makes."""
     watermark: int = 0
     frontier: int = 0
     gap: Range | None = None
@@ -78,10 +80,15 @@ class RowFacts:
         """Say whether the table has the row."""
         return self.crc is not None
 
+    @property
+    def is_whole(self) -> bool:
+        """Say whether the row has its one document: a dead letter kept of it is an old story then."""
+        return self.is_row and [(each.is_right, each.crc) for each in self.documents] == [(True, self.crc)]
+
 
 def explained(facts: RowFacts) -> tuple[Place, str]:
     """Return where the row is, and one sentence that says why."""
-    if facts.letter is not None:
+    if facts.letter is not None and not facts.is_whole:
         return Place.DEAD_LETTER, f"the index refused it: {facts.letter}; `dead-letters replay {facts.id}` tries again"
     if facts.is_row:
         return _of_row(facts)
@@ -113,7 +120,10 @@ def _of_both(facts: RowFacts) -> tuple[Place, str]:
         return Place.DIFFERENT, f"also or only in {', '.join(strays)}, where it does not belong; `verify --repair`"
     if right[0].crc != facts.crc:
         return Place.DIFFERENT, "indexed, but with another checksum than the row has now; `verify --repair`"
-    return Place.INDEXED, f"indexed in {right[0].index}, checksum equal"
+    if facts.altered:
+        return Place.DIFFERENT, f"altered in the index: {', '.join(facts.altered)}; `verify --deep --repair`"
+    old = f"; `dead-letters drop {facts.id}` clears what was kept of an earlier refusal" if facts.letter else ""
+    return Place.INDEXED, f"indexed in {right[0].index}, checksum equal{old}"
 
 
 def _of_document(facts: RowFacts) -> tuple[Place, str]:
@@ -123,7 +133,7 @@ def _of_document(facts: RowFacts) -> tuple[Place, str]:
         return Place.EXPIRED, "a retention run deleted its row; the document is kept until its own rule expires it"
     if facts.absent_because is Reason.PURGED:
         return Place.PURGED, "its row was purged by Core; the document is kept until its own rule expires it"
-    return Place.ORPHAN, "its row was deleted from the midst of the table, by no run of this agent nor by age"
+    return Place.ORPHAN, "its row was deleted, by no run of this agent, nor by age as Core purges"
 
 
 def _of_nothing(facts: RowFacts) -> tuple[Place, str]:  # noqa: PLR0911  one case, one answer
@@ -141,7 +151,9 @@ def _of_nothing(facts: RowFacts) -> tuple[Place, str]:  # noqa: PLR0911  one cas
         return Place.WATCHED, f"no such row; its gap {_ids(facts.watched)} was given up without proof and is re-read"
     if facts.id > facts.watermark:
         return Place.IN_FLIGHT, f"no such row now; it lies above the watermark {facts.watermark}"
-    return Place.GONE, "settled once, and now neither in the table nor in the index; nothing was recorded about it"
+    return Place.GONE, (
+        "neither in the table nor in the index, and nothing is recorded about it: gone since, or before the first start"
+    )
 
 
 def _of_future(facts: RowFacts) -> tuple[Place, str]:

@@ -10,6 +10,7 @@ from typing import Any
 # Counts are exact; of ids so many are kept for each kind that a person can work with them and memory stays flat.
 SAMPLE_IDS = 10_000
 FIELDS_KEPT = 100
+MOST_ID = 2**63 - 1  # what an index can hold
 
 
 class Drift(StrEnum):
@@ -26,10 +27,14 @@ class Drift(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What to compare: ids from `low` to `high` (both included, `high` at most the watermark), and what to do."""
+    """What to compare: ids from `low` to `high` (both included, `high` at most the watermark), and what to do.
+
+    From there up to `last` only documents without a row are looked for.
+    """
 
     low: int
     high: int
+    last: int = MOST_ID
     deep: bool = False
     repair: bool = False
     delete_orphans: bool = False
@@ -49,6 +54,7 @@ class Findings:
     fields: dict[int, list[str]] = field(default_factory=dict)
     repaired: int = 0
     dead_letters: int = 0
+    refused: int = 0
     orphans_deleted: int = 0
     seconds: float = 0.0
 
@@ -65,8 +71,8 @@ class Findings:
 
     @property
     def left(self) -> int:
-        """Return how many differences were neither repaired nor deleted."""
-        return self.drift.total() - self.repaired - self.orphans_deleted
+        """Return how many differences are left: not repaired, nor become a dead letter or expired meanwhile."""
+        return self.drift.total() - self.repaired - self.dead_letters - self.refused - self.orphans_deleted
 
     def as_json(self) -> dict[str, Any]:
         """Return a JSON object."""
@@ -81,6 +87,7 @@ class Findings:
             "fields": {str(row_id): names for row_id, names in self.fields.items()},
             "repaired": self.repaired,
             "dead_letters": self.dead_letters,
+            "refused": self.refused,
             "orphans_deleted": self.orphans_deleted,
             "left": self.left,
             "explained": dict(self.explained),

@@ -1,7 +1,8 @@
 """Suspects judged: read afresh from both sides, then named. Nothing is drift on the strength of a first look.
 
 Documents are read before rows: retention deletes rows first and documents after them, so a row that is there after
-its document was not is truly missing one, however many deletions run beside.
+its document was not is truly missing one, however many deletions run beside. What explains rows that are gone is read
+last, for the same reason.
 """
 
 from __future__ import annotations
@@ -51,7 +52,6 @@ class Judge:
         if not ids:
             return
         self._documents.refresh()
-        self._knowledge.refresh()
         known = frozenset(altered)
         ordered = sorted(set(ids))
         for start in range(0, len(ordered), IDS_AT_ONCE):
@@ -74,6 +74,9 @@ class Judge:
         self, ids: Sequence[int], rows: dict[int, Row], lying: dict[int, list[Stored]], altered: frozenset[int]
     ) -> Judged:
         judged = Judged()
+        if any(row_id in lying and row_id not in rows for row_id in ids):
+            # Read after the rows were seen to be gone: whatever took them had left its trace by then.
+            self._knowledge.refresh()
         for row_id in ids:
             row, documents = rows.get(row_id), lying.get(row_id, [])
             if row is None:

@@ -4,7 +4,8 @@
                                expired       a retention run has expired it and nobody indexes it again
                                watched       its gap was given up without proof and is still re-read
     document without a row     expired       older than what a retention run of ours has deleted, and not held
-                               purged        older than every row that is left: Core's own purge goes by age
+                               purged        older than every row that is left, and than a day: Core's own purge goes
+                                             by age, in days
 
 Whatever is left is drift. A row that somebody took out of the middle of the table leaves an orphan, because older
 rows than it are still there. Ids of skipped gaps have neither row nor document, and open gaps lie above the watermark,
@@ -54,20 +55,25 @@ class Letters(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """Where the table begins: its lowest id, and the earliest `created_at` (UTC) of its first rows, None if empty."""
+    """Where the table begins: id and `created_at` (UTC) of the oldest of its first rows, None if empty or undated.
 
-    low: int | None
+    Of rows of one date a purge in parts takes lower ids first. Nothing younger than `purgeable` was purged by Core,
+    which keeps rows for a number of days.
+    """
+
+    id: int | None
     created_at: str | None
+    purgeable: str
 
     def purged(self, row_id: int, created_at: str | None) -> bool:
         """Say whether a row of this id and age must have gone if everything up to some age has."""
-        if created_at is None:
+        if created_at is None or created_at >= self.purgeable:
             return False
-        if self.low is None:
+        if self.id is None:
             return True
         if self.created_at is None:
             return False
-        return created_at < self.created_at or (created_at == self.created_at and row_id < self.low)
+        return created_at < self.created_at or (created_at == self.created_at and row_id < self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,7 @@ class Removed:
 
 
 _NOTHING_REMOVED = Removed(None, lambda _facts: False)
+_NOTHING_PURGED = Front(None, None, "")
 
 
 class Knowledge:
@@ -99,7 +106,7 @@ class Knowledge:
         self._read_front = front
         self._watched = watched
         self._removed = _NOTHING_REMOVED
-        self._front = Front(None, None)
+        self._front = _NOTHING_PURGED
 
     def refresh(self) -> None:
         """Read afresh what retention has done and where the table begins."""
@@ -135,4 +142,4 @@ class Knowledge:
         if front is None:
             return []
         ours = [(min(front, removed), Reason.EXPIRED)] if removed is not None else []
-        return [*ours, (front, Reason.PURGED)]
+        return [*ours, (min(front, self._front.purgeable), Reason.PURGED)]

@@ -19,7 +19,10 @@ from agent.verifying.sides import Documents
 
 @dataclass(frozen=True, kw_only=True)
 class Repair:
-    """Make sides agree. `ship` returns counts (`indexed`, `dead_letters`); `record` is told of orphans to go."""
+    """Make sides agree.
+
+    `ship` returns counts (`indexed`, `dead_letters`, `refused`); `record` is told of orphans to go.
+    """
 
     documents: Documents
     ship: Callable[[Sequence[Row]], Mapping[str, int]]
@@ -42,5 +45,6 @@ class Repair:
         counts = self.ship(rows)
         findings.repaired += counts.get("indexed", 0)
         findings.dead_letters += counts.get("dead_letters", 0)
+        findings.refused += counts.get("refused", 0)
         if judged.leftovers:
             self.documents.delete(judged.leftovers)

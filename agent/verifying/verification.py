@@ -6,8 +6,8 @@
     ids and checksums of both sides ──▶ suspects ──▶ judged afresh ──▶ drift ──▶ repaired
 
 It is an iterator of short slices, so a daemon tails between two of them; a slice reads one window from MySQL by its
-primary key. Sums do not tell in which index a document lies: that is asked of each index first. What a slice finds is
-repaired before the next one begins, so memory does not grow with the table.
+primary key, or judges and repairs some suspects. Sums do not tell in which index a document lies: that is asked of each
+index first. What a slice finds is repaired before the next one begins, so memory does not grow with the table.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from agent.verifying.sides import Documents, DocumentWindow, Rows, RowWindows
 Slices = Iterator[float]
 """Each item is the least number of seconds to wait before the next slice; here always 0.0."""
 
+IDS_LISTED_AT_ONCE = 10_000  # however wide a window is: memory does not grow with it
 WINDOWS_A_BLOCK = 10  # one question to OpenSearch for so many to MySQL: asking is most of its cost
 
 
@@ -56,21 +57,18 @@ class Verification:
 
     def _compare(self, findings: Findings) -> Iterator[None]:
         scope = findings.scope
-        if scope.low > scope.high:
-            return
         self.documents.refresh()
         self.knowledge.refresh()
         settled: set[int] = set()
         for ids in self.documents.misplaced(scope.low, scope.high):
-            self._settle(ids, findings)
-            settled.update(ids)
-            yield
+            settled |= yield from self._settle(ids, findings)
         at = self._next(scope.low)
         while at is not None and at <= scope.high:
             last = min(scope.high, (at // self.window_rows + WINDOWS_A_BLOCK) * self.window_rows - 1)
             was_empty = yield from self._block(at, last, findings, settled)
             # Ids may jump by any distance: an empty block asks both sides where the next one is.
             at = self._next(last + 1) if was_empty else last + 1
+        yield from self._above(findings)
 
     def _block(self, low: int, high: int, findings: Findings, settled: set[int]) -> Generator[None, None, bool]:
         """Compare some windows; return whether there was nothing in any of them."""
@@ -79,29 +77,49 @@ class Verification:
         counted = 0
         for number in range(low // width, high // width + 1):
             first, last = max(low, number * width), min(high, (number + 1) * width - 1)
-            counted += self._window(first, last, theirs.get(number), findings, settled)
+            counted += yield from self._window(first, last, theirs.get(number), findings, settled)
             findings.at = last
             yield
             if findings.scope.deep:
                 for altered in self.deep.altered(first, last):
-                    self._settle([row_id for row_id in altered if row_id not in settled], findings, altered)
+                    new = [row_id for row_id in altered if row_id not in settled]
+                    yield from self._settle(new, findings, altered)
                     yield
         return not counted
 
-    def _window(self, low: int, high: int, theirs: DocumentWindow | None, findings: Findings, settled: set[int]) -> int:
+    def _window(
+        self, low: int, high: int, theirs: DocumentWindow | None, findings: Findings, settled: set[int]
+    ) -> Generator[None, None, int]:
         """Compare one window; return how many rows and documents are in it."""
-        ours = next(iter(self.windows.windows(low, high, self.window_rows)), None)
-        rows, row_sum = (ours.rows, ours.crc_sum) if ours else (0, 0)
+        rows, row_sum = self._rows_in(low, high)
         documents, document_sum = (theirs.count, theirs.crc_sum) if theirs else (0, 0)
         findings.rows += rows
         findings.documents += documents
-        if (rows, row_sum) != (documents, document_sum):
+        # Documents that changed places leave the sums alone: a deep look goes by ids whatever the sums say.
+        if (rows, row_sum) != (documents, document_sum) or (findings.scope.deep and rows):
             reason = self._reason_for_all(low, high, documents) if rows == 0 else None
             if reason is not None:
                 findings.explained[str(reason)] += documents
             else:
-                self._settle([row_id for row_id in self._suspects(low, high) if row_id not in settled], findings)
+                for suspects in self._suspects(low, high):
+                    yield from self._settle([row_id for row_id in suspects if row_id not in settled], findings)
         return rows + documents
+
+    def _above(self, findings: Findings) -> Iterator[None]:
+        """Find documents without a row above what is settled, where rows may still be on their way to a document.
+
+        A document is made of a committed row: one that was there before its row was not has lost it.
+        """
+        scope = findings.scope
+        at = self._next_document(max(scope.low, scope.high + 1), scope.last)
+        while at is not None:
+            last = min(scope.last, at + IDS_LISTED_AT_ONCE - 1)
+            stored = {document.id for document in self.documents.in_range(at, last)}
+            lost = sorted(stored - {row_id for row_id, _ in self.windows.ids_and_crcs(at, last)})
+            findings.documents += len(lost)
+            yield from self._settle(lost, findings)
+            yield
+            at = self._next_document(last + 1, scope.last)
 
     def _reason_for_all(self, low: int, high: int, documents: int) -> Reason | None:
         """Explain at little cost a window that lies wholly before the front of the table, as most of an old index."""
@@ -110,25 +128,38 @@ class Verification:
                 return reason
         return None
 
-    def _suspects(self, low: int, high: int) -> list[int]:
-        """Return the ids of a window that do not have exactly one document with the row's checksum."""
-        theirs: dict[int, list[int | None]] = {}
-        for document in self.documents.in_range(low, high):
-            theirs.setdefault(document.id, []).append(document.crc)
-        suspects = [row_id for row_id, crc in self.windows.ids_and_crcs(low, high) if theirs.pop(row_id, None) != [crc]]
-        return suspects + list(theirs)
+    def _suspects(self, low: int, high: int) -> Iterator[list[int]]:
+        """Return, in batches, the ids of a window that do not have exactly one document with the row's checksum."""
+        for first in range(low, high + 1, IDS_LISTED_AT_ONCE):
+            last = min(high, first + IDS_LISTED_AT_ONCE - 1)
+            theirs: dict[int, list[int | None]] = {}
+            for document in self.documents.in_range(first, last):
+                theirs.setdefault(document.id, []).append(document.crc)
+            rows = self.windows.ids_and_crcs(first, last)
+            yield [row_id for row_id, crc in rows if theirs.pop(row_id, None) != [crc]] + list(theirs)
 
-    def _settle(self, ids: Sequence[int], findings: Findings, altered: dict[int, list[str]] | None = None) -> None:
-        """Judge suspects afresh, note what they are, and repair what is asked for."""
-        altered = altered or {}
+    def _rows_in(self, low: int, high: int) -> tuple[int, int]:
+        """Return how many rows a window has, and the sum of their checksums."""
+        found = next(iter(self.windows.windows(low, high, self.window_rows)), None)
+        return (found.rows, found.crc_sum) if found else (0, 0)
+
+    def _settle(
+        self, ids: Sequence[int], findings: Findings, altered: dict[int, list[str]] | None = None
+    ) -> Generator[None, None, set[int]]:
+        """Judge suspects afresh, note what they are, repair what is asked for; return those that have a name now."""
+        altered, named = altered or {}, set[int]()
         for judged in self.judge.judge(ids, list(altered)):
             for kind in Drift:
                 findings.add(kind, judged.ids(kind))
+                named.update(judged.ids(kind))
+            named.update(judged.explained)
             findings.explained.update(str(reason) for reason in judged.explained.values())
             for row_id in judged.ids(Drift.DIFFERENT):
                 if row_id in altered:
                     findings.note_fields(row_id, altered[row_id])
             self.repair.repair(judged, findings)
+            yield
+        return named
 
     def _next(self, low: int) -> int | None:
         """Return the lowest id from `low` on that has a row or a document."""
@@ -136,3 +167,8 @@ class Verification:
         found = [int(rows[0][0] or 0)] if rows else []
         document = self.documents.next_id(low)
         return min([*found, document] if document is not None else found, default=None)
+
+    def _next_document(self, low: int, last: int) -> int | None:
+        """Return the lowest id in a range that has a document."""
+        found = self.documents.next_id(low) if low <= last else None
+        return found if found is not None and found <= last else None

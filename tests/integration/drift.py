@@ -17,16 +17,32 @@ TABLE = "mod_impulsecore_audit_log"
 
 @dataclass
 class Planted:
-    """Ids by the kind a report must give them; `altered` are different to a deep look only."""
+    """Ids by the kind a report must give them; `altered` are different to a deep look only.
+
+    So are `swapped`, unless other drift has their window taken apart: two documents changed places, sums are equal.
+    """
 
     missing: set[int] = field(default_factory=set)
     orphan: set[int] = field(default_factory=set)
     different: set[int] = field(default_factory=set)
     altered: set[int] = field(default_factory=set)
+    swapped: set[int] = field(default_factory=set)
+
+    def within(self, low: int, high: int) -> dict[str, set[int]]:
+        """Return what a deep report on a range must say."""
+        deeply = {
+            "missing": self.missing,
+            "orphan": self.orphan,
+            "different": self.different | self.altered | self.swapped,
+        }
+        return {kind: {row_id for row_id in ids if low <= row_id <= high} for kind, ids in deeply.items()}
 
 
 class Planter:
-    """Plant drift in one world whose ids 1..`rows` are all indexed, with `free` ids that never had a row."""
+    """Plant drift in one world whose ids 1..`rows` are all indexed, with `free` ids that never had a row.
+
+    What only a deep look finds is planted within `deep`, a range of ids, so that a deep look need not be at them all.
+    """
 
     def __init__(self, world: World, *, rows: int, free: Sequence[int] = ()) -> None:
         self.world = world
@@ -36,17 +52,17 @@ class Planter:
         self.indices = sorted(world.request("GET", f"/{world.index}-*"))
         self._used: set[int] = set()
 
-    def plant(self, seed: int, each: int = 3) -> Planted:
+    def plant(self, seed: int, each: int = 3, *, deep: range | None = None) -> Planted:
         """Plant `each` of every kind."""
         random = Random(seed)
         # Not the first rows: rows missing from the front look as Core's purge leaves them.
-        chosen = random.sample([row_id for row_id in range(20, self.rows + 1) if row_id not in self._used], 8 * each)
-        self._used.update(chosen)
-        parts = [chosen[start : start + each] for start in range(0, len(chosen), each)]
+        chosen = self._choose(random, range(20, self.rows + 1), 7 * each)
+        hidden = self._choose(random, deep or range(20, self.rows + 1), 3 * each)
+        lost, edited, deleted, moved, doubled, copied, unsummed = _parts(chosen, each)
+        altered, swapped, partners = _parts(hidden, each)
         planted = Planted()
-        lost, edited, deleted, moved, doubled, altered, copied, unsummed = parts
         free, self.free = self.free[:each], self.free[each:]
-        found = self._hits(chosen)
+        found = self._hits([*chosen, *hidden])
         lines: list[Any] = [{"delete": self._address(found[row_id])} for row_id in lost]
         for row_id in [*moved, *doubled]:
             hit = found[row_id]
@@ -61,6 +77,9 @@ class Planter:
             ]
         for row_id in altered:
             lines += self._altered(found[row_id], random)
+        for row_id, other_id in zip(swapped, partners, strict=True):
+            for place, content in ((row_id, other_id), (other_id, row_id)):
+                lines += [{"index": self._address(found[place])}, {**found[content]["_source"], "id": place}]
         for row_id in unsummed:
             source = found[row_id]["_source"]
             agent = {**source["agent"], "crc": source["agent"]["crc"] ^ 1}
@@ -76,7 +95,13 @@ class Planter:
         planted.orphan.update(deleted, free)
         planted.different.update(edited, moved, doubled, copied, unsummed)
         planted.altered.update(altered)
+        planted.swapped.update(swapped, partners)
         return planted
+
+    def _choose(self, random: Random, among: range, count: int) -> list[int]:
+        chosen = random.sample([row_id for row_id in among if row_id not in self._used], count)
+        self._used.update(chosen)
+        return chosen
 
     def _altered(self, hit: dict[str, Any], random: Random) -> list[Any]:
         source = dict(hit["_source"])
@@ -88,6 +113,8 @@ class Planter:
             lambda: source.update(
                 created_at=source["created_at"][:17] + ("31" if "30." in source["created_at"] else "30") + ".000Z"
             ),
+            # A date of another partition, where the document lies.
+            lambda: source.update(created_at="2001" + source["created_at"][4:]),
         ]
         random.choice(changes)()
         return [{"index": self._address(hit)}, source]
@@ -105,6 +132,10 @@ class Planter:
 
     def _sql(self, sql: str, ids: Sequence[int]) -> None:
         self.world.database.execute(sql.format(table=TABLE, ids=",".join(map(str, ids))))
+
+
+def _parts(ids: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [ids[start : start + size] for start in range(0, len(ids), size)]
 
 
 def bulk(world: World, lines: Sequence[Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from random import Random
 
 import pytest
 
@@ -56,6 +57,30 @@ def test_a_slice_killed_and_repeated_ends_the_same(world: World) -> None:
     assert world.run("verify").code == 0
 
 
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10))])
+def test_slices_killed_again_and_again_are_one_backfill_in_the_end(world: World, seed: int) -> None:
+    random = Random(seed)
+    world.write({"tail.batch_rows": 100, "tail.bulk_concurrency": 1})
+    world.database.fill(4000, seed=seed)
+    left = set(range(4))
+    for _ in range(3):
+        processes = {part: world.start("backfill", "--slice", f"{part}/4") for part in left}
+        goal = world.count() + random.randrange(1, 700)
+        while world.count() < goal and any(process.poll() is None for process in processes.values()):
+            pass
+        for part, process in processes.items():
+            if random.random() < 0.75:
+                process.kill()
+            process.communicate()
+            left -= {part} if process.returncode == 0 else set()
+
+    assert [world.run("backfill", "--slice", f"{part}/4").code for part in sorted(left)] == [0] * len(left)
+
+    assert world.count() == 4000
+    assert world.run("sync").code == 0
+    assert world.run("verify", "--deep").code == 0
+
+
 def test_a_signal_stops_it_between_batches(world: World) -> None:
     world.write({"tail.batch_rows": 50, "tail.bulk_concurrency": 1})
     world.database.fill(8000)
@@ -97,6 +122,14 @@ def test_an_empty_table_has_nothing_to_ship(world: World) -> None:
     outcome = world.run("backfill", "--slice", "0/2", "--json")
 
     assert (outcome.code, outcome.json["indexed"]) == (0, 0)
+
+
+def test_a_range_above_the_last_row_has_nothing_to_ship(world: World) -> None:
+    world.database.fill(5)
+
+    assert world.run("backfill", "--from-id", "6").stdout == "nothing to ship: the table has no id from 6 on\n"
+    assert world.run("backfill", "--from-id", "5", "--to-id", "9", "--json").json["indexed"] == 1
+    assert world.run("backfill", "--from-id", "5", "--to-id", "4").code == 2
 
 
 @pytest.mark.parametrize("part", ["4/4", "0/0", "-1/4", "1", "a/b"])

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from urllib.request import urlopen
 
 import pytest
+from click.testing import CliRunner
+from pymysql.err import DataError
 
-from tests.integration.drift import lose
+from agent.cli.app import Application
+from agent.cli.explain import explain
+from tests.integration.drift import bulk, lose
+from tests.mapping_cases import cases
 from tests.world import World
 
 pytestmark = pytest.mark.integration
@@ -79,6 +87,13 @@ def test_drift_is_named_as_such(world: World) -> None:
 
     assert [state(world, row_id) for row_id in (30, 31, 32, 33)] == ["missing", "different", "orphan", "indexed"]
 
+    source = {**world.documents({"term": {"id": 34}})[0], "severity": "forged"}
+    (index,) = {each["index"] for each in world.run("explain", "34", "--json").json["documents"]}
+    bulk(world, [{"index": {"_index": index, "_id": f"{world.instance}:34"}}, source])
+    answer = world.run("explain", "34", "--json").json
+    assert (answer["state"], answer["checksum_equal"]) == ("different", True)
+    assert answer["reason"].startswith("altered in the index: severity;")
+
 
 def test_what_core_purged_is_purged_and_no_drift(world: World) -> None:
     world.database.fill(200, days=100)
@@ -149,6 +164,60 @@ def test_the_document_is_exactly_what_sync_sends(world: World) -> None:
     assert "bad_key" in fields["context_overflow.bad..key"]
     assert "redacted" in fields["context.password"]
     assert "hunter2" not in before[-1].stdout
+
+
+def test_the_bytes_are_those_that_sync_sends(world: World) -> None:
+    """Whatever the context holds: no digit of a large number, no order of keys and no escape is another."""
+    world.database.fill(20)
+    contexts = [case.given["columns"].get("context") for case in cases()]
+    contexts += ['{"n": 123456789012345678901234567890, "f": 1e400, "z": -0.0, "e": 1.10}', '{"\u202e\u009b": "\x85"}']
+    for context in contexts:
+        # Halves of surrogate pairs cannot be stored; rows with them come from no table.
+        with suppress(UnicodeEncodeError, DataError):
+            world.database.execute(
+                f"INSERT INTO {TABLE} {COLUMNS} VALUES (UTC_TIMESTAMP(), 'm', 'cron', 'a', 'info', %s)", (context,)
+            )
+    sync(world)
+    ids = range(1, world.database.count() + 1)
+    plain = {row_id: explained(world, row_id).splitlines()[0] for row_id in ids}
+    fragments = {row_id: explained(world, row_id, "--json") for row_id in ids}
+    assert world.run("sync", "--restart").code == 0
+    world.refresh()
+
+    for row_id in ids:
+        sent = _without_time(raw_source(world, row_id))
+        assert sent in _without_time(fragments[row_id])
+        assert json.loads(_without_time(plain[row_id])) == json.loads(sent)
+        if sent.isascii():
+            assert _without_time(plain[row_id]) == sent
+
+
+def explained(world: World, row_id: int, *arguments: str) -> str:
+    """Ask in this process: a process for each row would take its time."""
+    application = Application(world.config)
+    result = CliRunner().invoke(
+        explain, [str(row_id), "--document", *arguments], obj=application, standalone_mode=False
+    )
+    application.database.close()
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def raw_source(world: World, row_id: int) -> str:
+    """Return the bytes of a document as the cluster keeps them."""
+    query = {"query": {"ids": {"values": [f"{world.instance}:{row_id}"]}}, "_source": False}
+    (hit,) = world.request("POST", f"/{world.index}/_search", query)["hits"]["hits"]
+    with urlopen(f"{world.opensearch_url}/{hit['_index']}/_source/{hit['_id']}", timeout=30) as answer:
+        return str(answer.read().decode())
+
+
+def _without_time(text: str) -> str:
+    return re.sub(r'"indexed_at":"[^"]*"', "", text)
+
+
+@pytest.mark.parametrize("row_id", ["-1", "x", str(2**63), "9" * 40])
+def test_an_id_that_no_row_can_have_is_a_usage_error(world: World, row_id: str) -> None:
+    assert world.run("explain", "--", row_id).code == 2
 
 
 def test_there_is_no_document_without_a_row(world: World) -> None:

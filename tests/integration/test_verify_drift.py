@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from tests.integration.drift import Planter, bulk, lose, samples
-from tests.world import Database, World
+from tests.world import World
 
 pytestmark = pytest.mark.integration
 TABLE = "mod_impulsecore_audit_log"
@@ -35,6 +33,7 @@ def test_sides_that_agree_have_no_drift(world: World) -> None:
     assert (report["rows"], report["documents"]) == (500, 500)
     assert (report["missing"], report["orphan"], report["different"]) == (0, 0, 0)
     assert report["samples"] == {"missing": [], "orphan": [], "different": []}
+    assert (report["complete"], report["left"], report["watermark"]) == (True, 0, 500)
 
 
 def test_an_instance_that_never_shipped_has_nothing_to_compare(world: World) -> None:
@@ -44,6 +43,36 @@ def test_an_instance_that_never_shipped_has_nothing_to_compare(world: World) -> 
 
     assert outcome.code == 0, outcome.stderr
     assert outcome.json["rows"] == 0
+    assert world.run("verify").stdout.splitlines()[-1].startswith("nothing to compare: no id from 1 on is settled")
+
+
+def test_rows_deleted_from_a_young_tables_front_are_orphans(world: World) -> None:
+    """Core's own purge takes the oldest, too, but nothing that is younger than a day."""
+    world.database.fill(50, days=0.5)
+    assert world.run("sync").code == 0
+    world.database.execute(f"DELETE FROM {TABLE} WHERE id <= 3")
+
+    assert world.run("verify", "--json").json["samples"]["orphan"] == [1, 2, 3]
+
+    world.database.execute(f"DELETE FROM {TABLE}")
+    emptied = world.run("verify", "--json")
+    assert (emptied.code, emptied.json["orphan"]) == (3, 50)
+
+
+def test_documents_added_above_the_last_row_are_orphans(world: World) -> None:
+    synced(world, 60)
+    source = world.documents(size=1)[0]
+    index = next(iter(world.request("GET", f"/{world.index}-*")))
+    added = [61, 99, 10_000, 2**53 + 1, 2**63 - 1]
+    for row_id in added:
+        path = f"/{index}/_doc/{world.instance}:{row_id}?refresh=true"
+        world.request("PUT", path, {**source, "id": row_id})
+
+    assert world.run("verify", "--json").json["samples"]["orphan"] == added
+    assert world.run("verify", "--to-id", "98", "--json").json["samples"]["orphan"] == [61]
+    assert world.run("verify", "--delete-orphans", "--json").code == 0
+    assert world.run("verify").stdout.splitlines()[-1] == "table and index agree"
+    assert world.count() == 60
 
 
 @pytest.mark.parametrize("window_rows", [100, 10_000])
@@ -60,10 +89,10 @@ def test_every_planted_id_is_reported_with_its_kind_and_nothing_else(world: Worl
         found, deeply = samples(plain.json), samples(deep.json)
         assert found.missing == deeply.missing == planted.missing
         assert found.orphan == deeply.orphan == planted.orphan
-        assert found.different == planted.different
-        assert deeply.different == planted.different | planted.altered
+        assert found.different - planted.swapped == planted.different
+        assert deeply.different == planted.different | planted.altered | planted.swapped
         assert {int(row_id) for row_id in deep.json["fields"]} == planted.altered
-        assert deep.json["repaired"] == len(planted.missing | planted.different | planted.altered)
+        assert deep.json["repaired"] == len(deeply.missing | deeply.different)
 
         cleared = world.run("verify", "--deep", "--delete-orphans", "--json")
         assert cleared.code == 0, cleared.stdout
@@ -184,35 +213,15 @@ def test_a_document_on_another_route_says_the_same(world: World) -> None:
     assert outcome.json["samples"]["different"] == [lines[1]["id"]]
 
 
-@pytest.mark.parametrize("arguments", [("--last", "7x"), ("--from-id", "0"), ("--to-id", "many")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--last", "7x"),
+        ("--from-id", "0"),
+        ("--to-id", "many"),
+        ("--to-id", str(2**63)),
+        ("--from-id", "9", "--to-id", "8"),
+    ],
+)
 def test_a_bad_argument_is_a_usage_error(world: World, arguments: tuple[str, ...]) -> None:
     assert world.run("verify", *arguments).code == 2
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_fifty_seeds_in_a_million_rows(world: World, database: Database) -> None:
-    rows = int(os.environ.get("AUDIT_TEST_ROWS", "1000000"))
-    database.fill(rows)
-    database.execute(f"ALTER TABLE {TABLE} AUTO_INCREMENT = {rows + 251}")
-    database.fill(1)
-    assert world.run("sync", timeout=1800).code == 0
-    speeds = []
-    for seed in range(50):
-        planter = Planter(world, rows=rows, free=range(rows + 1 + 5 * seed, rows + 6 + 5 * seed))
-        planted = planter.plant(seed, each=5)
-        # Rows deleted for an earlier seed may be chosen again: they are orphans no longer, nor anything else.
-        outcome = world.run("verify", "--json", timeout=600)
-        found = samples(outcome.json)
-        assert outcome.code == 3
-        assert (found.missing, found.orphan, found.different) == (planted.missing, planted.orphan, planted.different)
-        altered = sorted(planted.altered)
-        deep = world.run("verify", "--deep", "--from-id", str(altered[0]), "--to-id", str(altered[0] + 999), "--json")
-        assert altered[0] in deep.json["samples"]["different"]
-        for row_id in altered:
-            world.run("verify", "--deep", "--repair", "--from-id", str(row_id), "--to-id", str(row_id))
-        assert world.run("verify", "--repair", "--delete-orphans", timeout=600).code == 0
-        clean = world.run("verify", "--json", timeout=600)
-        assert clean.code == 0, clean.stdout
-        speeds.append(clean.json["rows"] / clean.json["seconds"])
-    assert sorted(speeds)[25] > 100_000

@@ -24,10 +24,15 @@ def place(**facts: Any) -> Place:
     [
         ({"crc": 5, "documents": (RIGHT,)}, Place.INDEXED),
         ({"crc": 5, "documents": (OTHER,)}, Place.DIFFERENT),
+        ({"crc": 5, "documents": (RIGHT,), "altered": ("severity",)}, Place.DIFFERENT),
         ({"crc": 5, "documents": (STRAY,)}, Place.DIFFERENT),
         ({"crc": 5, "documents": (RIGHT, STRAY)}, Place.DIFFERENT),
         ({"crc": 5}, Place.MISSING),
         ({"crc": 5, "letter": "why"}, Place.DEAD_LETTER),
+        ({"crc": 5, "letter": "why", "documents": (OTHER,)}, Place.DEAD_LETTER),
+        ({"crc": 5, "letter": "why", "documents": (RIGHT, STRAY)}, Place.DEAD_LETTER),
+        # Shipped since by backfill or repair: the letter is an old story.
+        ({"crc": 5, "letter": "why", "documents": (RIGHT,)}, Place.INDEXED),
         ({"crc": 5, "absent_because": Reason.EXPIRED}, Place.EXPIRED),
         ({"crc": 5, "watched": (40, 60)}, Place.WATCHED),
         ({"id": 110, "crc": 5}, Place.IN_FLIGHT),

@@ -10,7 +10,8 @@ import pytest
 from agent.row import Row
 from agent.verifying.knowledge import Front, Knowledge, Reason, Removed
 
-FRONT = Front(100, "2026-08-01T00:00:00.000Z")
+YESTERDAY = "2026-11-22T00:00:00.000Z"
+FRONT = Front(100, "2026-08-01T00:00:00.000Z", YESTERDAY)
 
 
 @pytest.mark.parametrize(
@@ -29,9 +30,18 @@ def test_only_what_is_older_than_every_row_left_was_purged(row_id: int, created_
 
 
 def test_an_emptied_table_has_purged_everything_dated() -> None:
-    assert Front(None, None).purged(7, "2026-08-01T00:00:00.000Z")
-    assert not Front(None, None).purged(7, None)
-    assert not Front(3, None).purged(2, "2026-08-01T00:00:00.000Z")
+    assert Front(None, None, YESTERDAY).purged(7, "2026-08-01T00:00:00.000Z")
+    assert not Front(None, None, YESTERDAY).purged(7, None)
+    assert not Front(3, None, YESTERDAY).purged(2, "2026-08-01T00:00:00.000Z")
+
+
+@pytest.mark.parametrize(
+    ("created_at", "purged"),
+    [("2026-11-21T23:59:59.999Z", True), (YESTERDAY, False), ("2026-11-22T07:00:00.000Z", False)],
+)
+def test_core_keeps_every_row_for_a_day(created_at: str, purged: bool) -> None:
+    assert Front(100, "2026-11-22T08:00:00.000Z", YESTERDAY).purged(5, created_at) is purged
+    assert Front(None, None, YESTERDAY).purged(5, created_at) is purged
 
 
 class Letters:
@@ -102,3 +112,9 @@ def test_retention_is_asked_again_at_each_refresh() -> None:
 )
 def test_what_lies_before_the_front_went_by_our_runs_as_far_as_they_reached(before: str | None, expected: Any) -> None:
     assert knowledge(removed=lambda: Removed(before, lambda _facts: False)).of_all_before() == expected
+
+
+def test_no_window_of_documents_younger_than_a_day_was_purged() -> None:
+    young = Front(100, "2026-11-22T08:00:00.000Z", YESTERDAY)
+
+    assert knowledge(front=lambda: young).of_all_before() == [(YESTERDAY, Reason.PURGED)]
