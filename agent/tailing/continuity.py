@@ -7,9 +7,12 @@ So a table that cannot be the one of the checkpoint stops the agent, and the rem
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from agent.errors import PermanentError
+from agent.tailing.gaps import Progress
 
 REMEDY = "if this table is the right one, begin again on purpose with `sync --restart` (doubles nothing)"
 
@@ -41,6 +44,19 @@ class Met:
     next_id: int | None
     last_is_there: bool
     last_created_at: str | None
+
+
+def remembered(document: Mapping[str, Any], progress: Progress) -> Remembered:
+    """Return what a state document, and the progress in it, say of the source."""
+    source, last = document.get("source") or {}, document.get("last_row") or {}
+    return Remembered(
+        server=source.get("server"),
+        table_created=source.get("table_created"),
+        frontier=progress.frontier,
+        watermark=progress.watermark,
+        last_id=int(last.get("id") or 0),
+        last_created_at=last.get("created_at"),
+    )
 
 
 def lost_range(remembered: Remembered, met: Met, where: str) -> tuple[int, int] | None:
@@ -77,9 +93,9 @@ def lost_range(remembered: Remembered, met: Met, where: str) -> tuple[int, int] 
 
 
 def _went_back(remembered: Remembered, met: Met) -> bool:
-    if met.next_id is not None:
-        return met.next_id <= remembered.frontier
-    return (met.max_id or 0) < remembered.frontier
+    # A table whose ids are used up names its last one as the next.
+    issued = max(met.max_id or 0, (met.next_id or 1) - 1)
+    return issued < remembered.frontier
 
 
 def _is_elsewhere(remembered: Remembered, met: Met) -> bool:

@@ -1,12 +1,24 @@
-"""What holds for every integration test."""
+"""What holds for every integration test, and the four kinds of server the tail must be exact on.
+
+    mariadb        the plugin metadata_lock_info
+    with_schema    performance_schema
+    bare           neither
+    mysql          MySQL 9
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
+from demo.mariadb_server import MariaDB
+from tests.conftest import had
 from tests.integration.mysql_source import OPENED
+
+GIVEN_URL = os.environ.get("AUDIT_TEST_MYSQL_URL")
+OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("with_schema", "bare", "mysql")]
 
 
 @pytest.fixture(autouse=True)
@@ -14,3 +26,31 @@ def _pools_are_closed() -> Iterator[None]:
     yield
     while OPENED:
         OPENED.pop().close()
+
+
+@pytest.fixture(scope="module")
+def with_schema() -> Iterator[str]:
+    """Give a MariaDB whose performance_schema collects metadata locks."""
+    server = had(lambda: MariaDB(performance_schema=True).start())
+    yield server.url
+    server.remove()
+
+
+@pytest.fixture(scope="module")
+def bare() -> Iterator[str]:
+    """Give a MariaDB that shows no locks at all: neither the plugin nor performance_schema."""
+    server = had(lambda: MariaDB().start())
+    yield server.url
+    server.remove()
+
+
+@pytest.fixture(scope="module")
+def mysql(request: pytest.FixtureRequest) -> str:
+    """Give a MySQL 9, or the server that is named for these tests."""
+    return GIVEN_URL or str(request.getfixturevalue("mysql9").url)
+
+
+@pytest.fixture(params=["mariadb", *OTHERS])
+def each_server(request: pytest.FixtureRequest) -> str:
+    """Give the URL of each kind of server; a test file takes it in the place of `database_server`."""
+    return str(request.getfixturevalue(request.param))

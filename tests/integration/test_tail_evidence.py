@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from demo.mariadb_server import MariaDB
 from demo.table import TABLE
-from tests.conftest import had
 from tests.integration.tailing import INSERT, Watched, insert, transaction, until
 from tests.world import Database, World
 
 pytestmark = pytest.mark.integration
-GIVEN_URL = os.environ.get("AUDIT_TEST_MYSQL_URL")
 
 # rung → where it is found, and what makes the agent take it
 RUNGS = {
@@ -26,26 +22,6 @@ RUNGS = {
     "grace": ("bare", "grace"),
     "metadata_locks on MySQL": ("mysql", "auto"),
 }
-
-
-@pytest.fixture(scope="module")
-def with_schema() -> Iterator[str]:
-    server = had(lambda: MariaDB(performance_schema=True).start())
-    yield server.url
-    server.remove()
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[str]:
-    """Give a MariaDB that shows no locks at all: neither the plugin nor performance_schema."""
-    server = had(lambda: MariaDB().start())
-    yield server.url
-    server.remove()
-
-
-@pytest.fixture(scope="module")
-def mysql(request: pytest.FixtureRequest) -> str:
-    return GIVEN_URL or str(request.getfixturevalue("mysql9").url)
 
 
 @pytest.fixture(scope="module", params=RUNGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -16,6 +17,16 @@ from tests.world import Database, World
 
 pytestmark = pytest.mark.integration
 WRITERS = 8
+
+
+@pytest.fixture
+def database_server(each_server: str) -> str:
+    return each_server
+
+
+def first_seed() -> int:
+    """Return where to begin: at random, or at the seed of a run that failed, to play it again."""
+    return int(os.environ.get("AUDIT_TEST_SEED") or random.SystemRandom().randrange(10**6))
 
 
 def write(database: Database, rng: random.Random, transactions: int) -> None:
@@ -67,7 +78,7 @@ def interleavings(world: World, seeds: list[int]) -> None:
     watched = Watched(world)
     watched.start()
     for seed in seeds:
-        print(f"seed {seed}")  # shown when the test fails: `interleavings(world, [seed])` plays it again
+        print(f"seed {seed}; AUDIT_TEST_SEED={seed} plays it again", flush=True)
         world.database.execute(f"DELETE FROM {TABLE} WHERE id < (SELECT * FROM (SELECT MAX(id) FROM {TABLE}) AS t)")
         world.request("POST", f"/{world.index}*/_delete_by_query?refresh=true&conflicts=proceed&allow_no_indices=true",
                       {"query": {"bool": {"must_not": {"terms": {"id": sorted(watched.table_ids())}}}}})  # fmt: skip
@@ -75,21 +86,19 @@ def interleavings(world: World, seeds: list[int]) -> None:
 
 
 def test_writers_that_interleave_at_random_and_an_agent_that_is_killed_lose_and_double_nothing(world: World) -> None:
-    first = random.SystemRandom().randrange(10**6)
-    interleavings(world, [first + n for n in range(6)])
+    interleavings(world, [first_seed() + n for n in range(6)])
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_three_hundred_interleavings_lose_and_double_nothing(world: World) -> None:
-    first = random.SystemRandom().randrange(10**6)
-    interleavings(world, [first + n for n in range(300)])
+    interleavings(world, [first_seed() + n for n in range(300)])
 
 
 def catch_up_under_fire(world: World, *, rows: int, kills: int, batch_rows: int) -> None:
     """Kill the agent again and again in the midst of its work; what each new one reads again was in flight."""
-    seed = random.SystemRandom().randrange(10**6)
-    print(f"seed {seed}")
+    seed = first_seed()
+    print(f"seed {seed}; AUDIT_TEST_SEED={seed} plays it again")
     rng = random.Random(seed)
     watched = Watched(world)
     world.write({"tail.batch_rows": batch_rows, "tail.bulk_concurrency": 2})
