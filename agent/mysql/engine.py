@@ -101,8 +101,12 @@ class DedicatedConnection:
 
     def row(self, sql: str, params: Params = ()) -> ResultRow | None:
         """Run a statement and return its first row, None if there is none."""
+        return next(iter(self.rows(sql, params)), None)
+
+    def rows(self, sql: str, params: Params = ()) -> list[ResultRow]:
+        """Run a statement and return all its rows."""
         with translated(self._where):
-            return self._connection.row(sql, params)
+            return self._connection.rows(sql, params)
 
     def close(self) -> None:
         """Close it, dead or alive."""

@@ -22,7 +22,7 @@ _READS = ("_search", "_count", "_mget", "_msearch", "_refresh", "_pit")
 
 def is_effect(method: str, path: str) -> bool:
     """Say whether a request changes anything."""
-    return method in ("PUT", "POST", "DELETE") and not path.split("?")[0].endswith(_READS)
+    return method in ("PUT", "POST", "DELETE") and not path.split("?", maxsplit=1)[0].endswith(_READS)
 
 
 def strike(after: int) -> None:

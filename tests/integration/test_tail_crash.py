@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from demo.table import TABLE
 from tests.fakes.struck import STRUCK
 from tests.integration.tailing import INSERT, Watched, insert, transaction
 from tests.integration.test_context_dead_letters import set_strict

@@ -148,6 +148,40 @@ def test_a_prepared_transaction_without_a_session_holds_its_gap(running: Watched
     assert (late in running.ids()) is (ending == "COMMIT")
 
 
+POLL_SECONDS = 1
+SEARCHABLE_SECONDS = 3
+
+
+@pytest.mark.slow
+def test_at_the_default_pace_rows_come_in_three_seconds_and_dead_ids_go_within_two_polls(running: Watched) -> None:
+    world = running.world
+    if is_grace(running):
+        pytest.skip("without evidence nothing tells a rollback from a long transaction")
+    running.stop()
+    world.write({"tail.poll_seconds": POLL_SECONDS})
+    running.start()
+    try:
+        running.says("lease.acquired")
+        for ending in ("COMMIT", "ROLLBACK"):
+            with transaction(world.database) as first:
+                late = first(INSERT)
+                later = insert(world.database)
+                until(lambda later=later: later in running.ids(), "the later row", seconds=SEARCHABLE_SECONDS)
+                for _ in range(30 // POLL_SECONDS if ending == "COMMIT" else 3):
+                    running.polls(1)
+                    assert running.progress().watermark < late
+                assert world.run("status", "--json").json["open_gaps"] == 1
+                skipped = running.progress().skipped_total
+                first(ending)
+                # Two polls, the work of each, and what it takes to look.
+                until(lambda: not running.progress().gaps, "it is settled", seconds=2 * POLL_SECONDS + 1.5)
+            assert (late in running.ids()) is (ending == "COMMIT")
+            assert running.progress().skipped_total == skipped + (ending == "ROLLBACK")
+            assert world.run("status", "--json").json["open_gaps"] == 0
+    finally:
+        world.write({"tail.poll_seconds": 0.2})
+
+
 def test_a_million_rolled_back_ids_and_ids_in_steps_of_three_are_passed(running: Watched) -> None:
     database = running.world.database
     highest = max(running.table_ids())

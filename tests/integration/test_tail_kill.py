@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import threading
@@ -12,7 +13,7 @@ import pytest
 from pymysql.err import MySQLError
 
 from demo.table import TABLE
-from tests.integration.tailing import INSERT, Watched, rss_kilobytes, until
+from tests.integration.tailing import INSERT, Watched, rss_kilobytes, transaction, until
 from tests.world import Database, World
 
 pytestmark = pytest.mark.integration
@@ -166,6 +167,40 @@ def test_a_million_dead_ids_in_steps_of_three_cost_neither_memory_nor_room(world
     print(f"grown by {grown} kB")
     assert grown < 20_000
     assert watched.progress().skipped_total >= 1_000_000 + 39_000
+    watched.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_million_ids_that_are_really_rolled_back_are_held_and_then_passed_at_no_cost(world: World) -> None:
+    database, watched = world.database, Watched(world)
+    watched.start()
+    database.fill(5000)
+    database.execute("CREATE TABLE digit (n INT)")
+    database.execute("INSERT INTO digit VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)")
+    million = f"INSERT INTO {TABLE} (module_slug, source, action) SELECT 'm', 'cron', 'a' FROM " + ", ".join(
+        f"digit AS d{n}" for n in range(6)
+    )
+    sizes: list[int] = []
+
+    def roll_back_a_million() -> None:
+        with transaction(database) as doomed:
+            first = doomed(million)
+            database.execute("SET SESSION auto_increment_increment = 3")
+            database.fill(15_000)
+            until(lambda: watched.progress().frontier > first + 1_040_000, "all is read", seconds=300)
+            assert watched.progress().watermark < first
+            assert watched.progress().gap_ids >= 1_000_000
+            assert watched.state()["open_gaps"] > 5_000
+            sizes.append(len(json.dumps(watched.state())))
+            doomed("ROLLBACK")
+
+    grown = grown_by(watched, roll_back_a_million)
+    print(f"grown by {grown} kB, checkpoint of {sizes[0]} bytes")
+    assert grown < 20_000
+    assert sizes[0] < 64 * 1024
+    assert watched.progress().skipped_total >= 1_000_000 + 29_000
+    assert world.count() == database.count()
     watched.stop()
 
 
