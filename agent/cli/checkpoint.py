@@ -56,6 +56,7 @@ def rewind(app: Application, *, to_id: int, yes: bool, as_json: bool) -> int:
         click.confirm(f"Ship all rows above {to_id} again (watermark is {before})?", abort=True, err=True)
     if not yes and as_json:
         raise ConfigError("rewind asks first", remedy="add --yes")
+    app.make_ready()
     line.checkpoint.rewind(to_id)
     app.journal.append(Kind.CHECKPOINT_REWOUND, {"from_id": before, "to_id": to_id}, at=now_text(), who=who())
     if as_json:
