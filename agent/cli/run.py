@@ -88,10 +88,12 @@ class Shipping:
 
     def lead(self) -> bool:
         """Say whether this process may ship, taking the lease when it is free."""
-        if not self.line.lease.held():
+        held = self.line.lease.held()
+        if not held:
             # Its session has ended, perhaps with the server: behind the same address another one may answer by now.
             self.line.suspect_source()
-        if not self.line.lease.acquire():
+            held = self.line.lease.acquire()
+        if not held:
             self.reporting.standing_by(was_leading=self._leading)
             self._leading = False
             return False
