@@ -203,7 +203,7 @@ class Line:
         """Read by the columns that the table has now."""
         if not look_again(self._app):
             return
-        self._app.log.say(Event.SOURCE_TABLE_ALTERED, columns=len(self._app.table.columns))
+        self._app.log.say(Event.SOURCE_TABLE_ALTERED, table=self._app.table.name)
         if "tail" in self.__dict__:
             # What is in flight was read by the old columns: it is waited out, and read again unless acknowledged.
             self.tail.forget()
