@@ -92,6 +92,8 @@ def test_an_account_whose_sessions_begin_with_hostile_settings_reads_all_the_sam
     insert(database, 40)
     watched.caught_up()
     assert watched.ids() == watched.table_ids()
+    database.execute("SET SESSION lock_wait_timeout = 5")
+    database.execute(f"ALTER TABLE {TABLE} COMMENT 'no transaction of the agent is left open'")
     verified = watched.world.run("verify", "--json")
     assert verified.code == 0, verified.stderr
     assert (verified.json["missing"], verified.json["different"]) == (0, 0)
