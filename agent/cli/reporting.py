@@ -90,6 +90,7 @@ class Reporting:
     def leading(self, lost: Range | None, progress: Progress, rung: Rung) -> None:
         """Tell that this process ships from now on, and what was lost before it could."""
         self.metrics.observe_lease(held=True)
+        self.metrics.observe_evidence(rung.name, rung.reason)
         self.log.say(
             Event.LEASE_ACQUIRED,
             watermark=progress.watermark,
@@ -106,6 +107,7 @@ class Reporting:
 
     def evidence_changed(self, rung: Rung) -> None:
         """Tell how gaps are proven dead from now on."""
+        self.metrics.observe_evidence(rung.name, rung.reason)
         self.log.say(Event.TAIL_EVIDENCE_CHANGED, evidence=rung.name, why=rung.reason)
 
     def standing_by(self, *, was_leading: bool) -> None:
