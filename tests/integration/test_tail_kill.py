@@ -30,22 +30,43 @@ def first_seed() -> int:
     return int(os.environ.get("AUDIT_TEST_SEED") or random.SystemRandom().randrange(10**6))
 
 
+def some_rows(rng: random.Random) -> list[str]:
+    """Return statements that burn or insert a few ids, each in another way."""
+    rows = rng.randint(0, 3)
+    several = INSERT + ", ('m', 'cron', 'a', 'info')" * rows
+    selected = (
+        INSERT.partition(" VALUES")[0] + " SELECT 'm', 'cron', 'a', 'info'" + " UNION ALL SELECT 1, 2, 3, 4" * rows
+    )
+    return rng.choice(([several], [several], [selected], ["SAVEPOINT s", several, "ROLLBACK TO s"], [INSERT, several]))
+
+
+def endings(rng: random.Random) -> tuple[str, list[str]]:
+    """Return how a transaction begins and how it ends; without an end its session breaks off."""
+    end = "ROLLBACK" if rng.random() < 0.25 else "COMMIT"
+    if rng.random() < 0.15:
+        name = f"'{rng.getrandbits(64):x}'"
+        return f"XA START {name}", [f"XA END {name}", f"XA PREPARE {name}", f"XA {end} {name}"]
+    return "BEGIN", [] if rng.random() < 0.05 else [end]
+
+
 def write(database: Database, rng: random.Random, transactions: int) -> None:
     """Write as a busy shop does: some rows at once, some late, some never."""
     connection = database.connect()
-    connection.autocommit(False)
-    with connection.cursor() as cursor:
-        for _ in range(transactions):
-            for _ in range(rng.randint(1, 3)):
-                cursor.execute(INSERT + ", ('m', 'cron', 'a', 'info')" * rng.randint(0, 3))
+    for _ in range(transactions):
+        begin, end = endings(rng)
+        statements = [statement for _ in range(rng.randint(1, 3)) for statement in some_rows(rng)]
+        with connection.cursor() as cursor:
+            for statement in (begin, *statements):
+                cursor.execute(statement)
                 time.sleep(rng.choice((0, 0, 0.01, 0.05)))
             time.sleep(rng.choice((0, 0, 0, 0.02, 0.3)))
-            if rng.random() < 0.25:
-                connection.rollback()
-            else:
-                connection.commit()
-            if rng.random() < 0.1:
-                time.sleep(0.2)
+            for statement in end:
+                cursor.execute(statement)
+        if not end:
+            connection.close()
+            connection = database.connect()
+        if rng.random() < 0.1:
+            time.sleep(0.2)
     connection.close()
 
 
