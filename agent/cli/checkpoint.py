@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
 import click
 
 from agent.cli.app import Application, now_text
@@ -29,13 +32,8 @@ def show(app: Application, *, as_json: bool) -> int:
     if as_json:
         print_json(_described(app, progress))
         return 0
-    print_line(f"watermark {progress.watermark} · frontier {progress.frontier} · skipped {progress.skipped_total}")
-    for gap in progress.gaps[:GAPS_SHOWN]:
-        print_line(f"gap {gap.first}-{gap.last} open since {gap.sighting.seen_at:.0f}")
-    if len(progress.gaps) > GAPS_SHOWN:
-        print_line(f"… and {len(progress.gaps) - GAPS_SHOWN} more gaps")
-    for watched in progress.watch[:GAPS_SHOWN]:
-        print_line(f"watched {watched.first}-{watched.last}")
+    for line in told(progress):
+        print_line(line)
     return 0
 
 
@@ -56,6 +54,7 @@ def rewind(app: Application, *, to_id: int, yes: bool, as_json: bool) -> int:
         click.confirm(f"Ship all rows above {to_id} again (watermark is {before})?", abort=True, err=True)
     if not yes and as_json:
         raise ConfigError("rewind asks first", remedy="add --yes")
+    app.make_ready()
     line.checkpoint.rewind(to_id)
     app.journal.append(Kind.CHECKPOINT_REWOUND, {"from_id": before, "to_id": to_id}, at=now_text(), who=who())
     if as_json:
@@ -63,6 +62,23 @@ def rewind(app: Application, *, to_id: int, yes: bool, as_json: bool) -> int:
     else:
         print_line(f"watermark of {app.instance} set back from {before} to {to_id}")
     return 0
+
+
+def told(progress: Progress) -> Iterator[str]:
+    """Yield the lines a person reads."""
+    yield f"watermark {progress.watermark} · frontier {progress.frontier} · skipped {progress.skipped_total}"
+    for gap in progress.gaps[:GAPS_SHOWN]:
+        yield f"gap {gap.first}-{gap.last} open since {_instant(gap.sighting.seen_at)}"
+    if len(progress.gaps) > GAPS_SHOWN:
+        yield f"… and {len(progress.gaps) - GAPS_SHOWN} more gaps"
+    for watched in progress.watch[:GAPS_SHOWN]:
+        yield f"watched {watched.first}-{watched.last} until {_instant(watched.until)}"
+    if len(progress.watch) > GAPS_SHOWN:
+        yield f"… and {len(progress.watch) - GAPS_SHOWN} more watched ranges"
+
+
+def _instant(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _stored(app: Application) -> Progress:

@@ -16,18 +16,21 @@ from zoneinfo import ZoneInfo
 from agent import __version__
 from agent.backoff import BatchSize
 from agent.cli.app import Application, now_text
+from agent.cli.columns import look_again
 from agent.cli.garbage import spare_rows
 from agent.errors import AgentError
-from agent.mysql.evidence import objection, probes
+from agent.mysql.evidence import READ_ONLY, objection, probes
 from agent.mysql.lag import lag_seconds
 from agent.mysql.lease import Lease
 from agent.mysql.next_id import next_id
+from agent.mysql.source_identity import is_read_only
+from agent.observing.events import Event
 from agent.retention.journal import Kind
 from agent.shipping.partitions import PreparedPartitions
 from agent.shipping.pipeline import Pipeline
 from agent.shipping.shipper import Shipper
 from agent.tailing.checkpoint import Checkpoint, encoded
-from agent.tailing.continuity import Met, Remembered, lost_range
+from agent.tailing.continuity import Met, lost_range, remembered
 from agent.tailing.evidence import Evidence
 from agent.tailing.gaps import Progress, Range
 from agent.tailing.tail import Tail
@@ -78,8 +81,7 @@ class Line:
     def evidence(self) -> Evidence:
         """Prove gaps dead on the best rung of this server."""
         rungs = probes(self._app.database, self._app.table, monotonic=time.monotonic, sleep=time.sleep)
-        wanted = self._settings.tail.gaps.evidence
-        return Evidence(rungs, wanted, time.monotonic, lambda: self._objection)
+        return Evidence(rungs, self._settings.tail.gaps.evidence, time.monotonic, self._objects)
 
     @cached_property
     def checkpoint(self) -> Checkpoint:
@@ -165,12 +167,13 @@ class Line:
         begun = time.monotonic()
         if begun - self._source_checked_at < SOURCE_CHECK_SECONDS:
             return None
+        self._follow_columns()
         source = self._app.source_identity
         self._objection = objection(source)
         bounds = self._app.rows.bounds()
         self._set_clock(bounds.now)
-        remembered = self._remembered()
-        last = self._app.rows.by_ids([remembered.last_id]).rows if remembered.last_id else []
+        known = remembered(self._app.state.members, self.checkpoint.progress)
+        last = self._app.rows.by_ids([known.last_id]).rows if known.last_id else []
         met = Met(
             server=source.server,
             table_created=source.table_created,
@@ -180,7 +183,7 @@ class Line:
             last_is_there=bool(last),
             last_created_at=str(last[0][1]) if last else None,
         )
-        lost = lost_range(remembered, met, self._app.database.where)
+        lost = lost_range(known, met, self._app.database.where)
         self.published["source"] = {"server": source.server, "table_created": source.table_created}
         self._source_checked_at = begun
         return lost
@@ -196,6 +199,22 @@ class Line:
         """End workers and connections."""
         if "pipeline" in self.__dict__:
             self.pipeline.close()
+
+    def _follow_columns(self) -> None:
+        """Read by the columns that the table has now."""
+        if not look_again(self._app):
+            return
+        self._app.log.say(Event.SOURCE_TABLE_ALTERED, table=self._app.table.name)
+        if "tail" in self.__dict__:
+            # What is in flight was read by the old columns: it is waited out, and read again unless acknowledged.
+            self.tail.forget()
+        self.close()
+        for part in ("tail", "pipeline", "shipper"):
+            self.__dict__.pop(part, None)
+
+    def _objects(self) -> str | None:
+        """Say why no evidence holds now; a writer can be demoted between two looks, and keeps its connections."""
+        return self._objection or (READ_ONLY if is_read_only(self._app.database) else None)
 
     def _members(self) -> Mapping[str, Any]:
         """Return what is published in the state document beside the checkpoint."""
@@ -214,18 +233,6 @@ class Line:
     def _now(self) -> datetime:
         """Return the database's time: heard last, and counted on without this machine's clock, which may jump."""
         return self._database_clock + timedelta(seconds=time.monotonic())
-
-    def _remembered(self) -> Remembered:
-        members = self._app.state.members
-        source, last = members.get("source") or {}, members.get("last_row") or {}
-        return Remembered(
-            server=source.get("server"),
-            table_created=source.get("table_created"),
-            frontier=self.checkpoint.progress.frontier,
-            watermark=self.checkpoint.progress.watermark,
-            last_id=int(last.get("id") or 0),
-            last_created_at=last.get("created_at"),
-        )
 
     def _journal_skips(self, ranges: Sequence[Range], evidence: str) -> None:
         self._app.journal.append(

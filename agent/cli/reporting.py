@@ -17,6 +17,7 @@ from agent.observing.logging import EventLog
 from agent.observing.metrics import Metrics
 from agent.observing.systemd import Systemd
 from agent.state import LeaseLost
+from agent.tailing.evidence import Rung
 from agent.tailing.gaps import Progress, Range
 from agent.tailing.tail import Step
 
@@ -89,15 +90,16 @@ class Reporting:
         lag = {"lag_seconds": round(lag_seconds, 3), "lag_measured_at": now_text()}
         self._published |= {**lag, "backlog_rows": backlog_rows}
 
-    def leading(self, lost: Range | None, progress: Progress, evidence: str, reason: str) -> None:
+    def leading(self, lost: Range | None, progress: Progress, rung: Rung) -> None:
         """Tell that this process ships from now on, and what was lost before it could."""
         self.metrics.observe_lease(held=True)
+        self.metrics.observe_evidence(rung.name, rung.reason)
         self.log.say(
             Event.LEASE_ACQUIRED,
             watermark=progress.watermark,
             frontier=progress.frontier,
-            evidence=evidence,
-            why=reason,
+            evidence=rung.name,
+            why=rung.reason,
         )
         self.lost(lost)
 
@@ -105,6 +107,11 @@ class Reporting:
         """Tell a range that was purged before it could be read, if there is one."""
         if ids:
             self.log.say(Event.TAIL_ROWS_LOST, first=ids[0], last=ids[1], ids=ids[1] - ids[0] + 1)
+
+    def evidence_changed(self, rung: Rung) -> None:
+        """Tell how gaps are proven dead from now on."""
+        self.metrics.observe_evidence(rung.name, rung.reason)
+        self.log.say(Event.TAIL_EVIDENCE_CHANGED, evidence=rung.name, why=rung.reason)
 
     def standing_by(self, *, was_leading: bool) -> None:
         """Tell that another agent ships."""
@@ -192,8 +199,6 @@ class Reporting:
         self._published |= {"state": state, "reason": reason}
 
     def _say_gaps(self, step: Step) -> None:
-        if step.evidence_changed:
-            self.log.say(Event.TAIL_EVIDENCE_CHANGED)
         if step.opened and not step.skipped:
             self.log.say(Event.TAIL_GAP_OPENED, gaps=step.opened)
         if step.closed:

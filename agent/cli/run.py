@@ -17,7 +17,7 @@ from agent.cli.jobs import Jobs
 from agent.cli.line import Line
 from agent.cli.reporting import Reporting
 from agent.daemon import Daemon, Steps, stop_on_signals
-from agent.errors import AgentError, PermanentError, TemporaryError
+from agent.errors import AgentError, ConfigError, PermanentError, TemporaryError
 from agent.observing.events import Event
 from agent.observing.health import State
 from agent.observing.http import HttpServer
@@ -91,15 +91,19 @@ class Shipping:
 
     def lead(self) -> bool:
         """Say whether this process may ship, taking the lease when it is free."""
-        if not self.line.lease.acquire():
+        held = self.line.lease.held()
+        if not held:
+            # Its session has ended, perhaps with the server: behind the same address another one may answer by now.
+            self.line.suspect_source()
+            held = self.line.lease.acquire()
+        if not held:
             self.reporting.standing_by(was_leading=self._leading)
             self._leading = False
             return False
         if not self._leading:
             lost = self.line.take_over()
             self._leading = True
-            rung = self.line.evidence.rung
-            self.reporting.leading(lost, self.line.checkpoint.progress, rung.name, rung.reason)
+            self.reporting.leading(lost, self.line.checkpoint.progress, self.line.evidence.rung)
             self._count_dead_letters()
         return True
 
@@ -111,8 +115,8 @@ class Shipping:
         except LeaseLost:
             self._leading = False
             raise
-        except TemporaryError:
-            # Behind the same address another server may answer by now.
+        except (TemporaryError, ConfigError):
+            # Behind the same address another server may answer by now, and the table may have lost a column.
             self.line.suspect_source()
             raise
 
@@ -162,6 +166,8 @@ class Shipping:
     def _step(self) -> bool:
         self.reporting.lost(self.line.follow_source())
         step = self.line.tail.step()
+        if step.evidence_changed:
+            self.reporting.evidence_changed(self.line.evidence.rung)
         self.reporting.stepped(step, self.line.checkpoint.progress)
         if step.caught_up:
             self.reporting.lagging(0.0, 0)

@@ -101,8 +101,12 @@ class DedicatedConnection:
 
     def row(self, sql: str, params: Params = ()) -> ResultRow | None:
         """Run a statement and return its first row, None if there is none."""
+        return next(iter(self.rows(sql, params)), None)
+
+    def rows(self, sql: str, params: Params = ()) -> list[ResultRow]:
+        """Run a statement and return all its rows."""
         with translated(self._where):
-            return self._connection.row(sql, params)
+            return self._connection.rows(sql, params)
 
     def close(self) -> None:
         """Close it, dead or alive."""
@@ -237,8 +241,10 @@ def _set_up(connection: Connection, read_timeout_seconds: float) -> None:
         else f"max_execution_time = {limit_seconds * 1000:.0f}"
     )
     connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-    # an empty sql_mode keeps ANSI_QUOTES, padded CHARs and strict dates of the server's default out of our statements
+    # init_connect may have switched autocommit off behind the driver's back; limits for careless people would cut lists
+    # of locks short or refuse a comparison; ANSI_QUOTES, padded CHARs and strict dates would change our statements
     connection.execute(
-        "SET SESSION time_zone = '+00:00', sql_mode = '', "
+        "SET SESSION autocommit = 1, time_zone = '+00:00', sql_mode = '', "
+        "sql_select_limit = 18446744073709551615, sql_big_selects = 1, completion_type = 0, "
         f"lock_wait_timeout = {_TABLE_LOCK_WAIT_SECONDS}, innodb_lock_wait_timeout = {_ROW_LOCK_WAIT_SECONDS}, {limit}"
     )

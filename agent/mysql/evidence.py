@@ -20,6 +20,8 @@ from agent.mysql.probe import Probe
 from agent.mysql.schema import Table
 from agent.mysql.source_identity import SourceIdentity
 
+READ_ONLY = "a read-only server may be a replica, which does not know its primary's transactions"
+
 
 def probes(
     database: Database, table: Table, *, monotonic: Callable[[], float], sleep: Callable[[float], object]
@@ -39,5 +41,5 @@ def objection(source: SourceIdentity) -> str | None:
     if source.is_replica:
         return "a replica does not know its primary's transactions: name the writer in source.url"
     if source.is_read_only:
-        return "a read-only server may be a replica, which does not know its primary's transactions"
+        return READ_ONLY
     return None

@@ -47,6 +47,13 @@ def identity(database: Database, table: Table) -> SourceIdentity:
         )
 
 
+def is_read_only(database: Database) -> bool:
+    """Ask whether the server takes no writes now, as a writer that was demoted to a replica does not."""
+    with database.connection() as connection:
+        row = connection.row("SELECT @@read_only")
+    return row is not None and is_on(row[0])
+
+
 def is_on(value: object) -> bool:
     """Read a server variable's switch: MariaDB's read_only has had words for values since 12."""
     return str(value).upper() not in ("0", "OFF", "NO", "NONE", "")

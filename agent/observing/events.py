@@ -49,6 +49,7 @@ class Event(StrEnum):
     TAIL_GAP_CLOSED = "tail.gap_closed", Level.INFO, "late rows came and were shipped"
     TAIL_GAP_SKIPPED = "tail.gap_skipped", Level.INFO, "missing ids are proven dead and no longer waited for"
     TAIL_EVIDENCE_CHANGED = "tail.evidence_changed", Level.WARNING, "gaps are proven dead in another way now, and why"
+    SOURCE_TABLE_ALTERED = "source.table_altered", Level.INFO, "the table was altered; its rows are read as it is now"
     TAIL_ROWS_LOST = "tail.rows_lost", Level.ERROR, "rows were purged from the table before they could be shipped"
     TAIL_DEFERRED = "tail.deferred", Level.WARNING, "the step could not finish and is tried again; nothing is lost"
     TAIL_RECOVERED = "tail.recovered", Level.INFO, "the outage is over: its length and the failed tries"

@@ -111,6 +111,11 @@ class Metrics:
         """Show whether this agent may ship."""
         self._lease.set(1 if held else 0)
 
+    def observe_evidence(self, name: str, reason: str) -> None:
+        """Show how gaps are proven dead now, and why in this way."""
+        self._evidence.clear()
+        self._evidence.labels(name, _label(reason)).set(1)
+
     def render(self) -> bytes:
         """Return the exposition, of type CONTENT_TYPE."""
         return generate_latest(self._registry)
@@ -123,6 +128,9 @@ class Metrics:
         self._frontier = self._gauge("frontier", "Highest id read so far.")
         self._gaps_open = self._gauge("gaps_open", "Ranges of missing ids that are still watched.")
         self._ids_skipped = self._counter("gap_ids_skipped", "Missing ids that were proven dead.")
+        self._evidence = self._gauge(
+            "evidence", "How missing ids are proven dead, and why so; the value is always 1.", "evidence", "reason"
+        )
         self._lease = self._gauge("lease_held", "1 when this agent may ship, 0 when it stands by.")
         self._last_success = self._gauge(
             "last_success_timestamp_seconds", "When a step last succeeded, since 1970; 0 is never."

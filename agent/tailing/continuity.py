@@ -7,9 +7,12 @@ So a table that cannot be the one of the checkpoint stops the agent, and the rem
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from agent.errors import PermanentError
+from agent.tailing.gaps import Progress
 
 REMEDY = "if this table is the right one, begin again on purpose with `sync --restart` (doubles nothing)"
 
@@ -43,6 +46,19 @@ class Met:
     last_created_at: str | None
 
 
+def remembered(document: Mapping[str, Any], progress: Progress) -> Remembered:
+    """Return what a state document, and the progress in it, say of the source."""
+    source, last = document.get("source") or {}, document.get("last_row") or {}
+    return Remembered(
+        server=source.get("server"),
+        table_created=source.get("table_created"),
+        frontier=progress.frontier,
+        watermark=progress.watermark,
+        last_id=int(last.get("id") or 0),
+        last_created_at=last.get("created_at"),
+    )
+
+
 def lost_range(remembered: Remembered, met: Met, where: str) -> tuple[int, int] | None:
     """Return the ids that were purged before they could be read, None when there are none.
 
@@ -57,7 +73,7 @@ def lost_range(remembered: Remembered, met: Met, where: str) -> tuple[int, int] 
             got=f"highest id {met.max_id}, next id {met.next_id}, frontier {remembered.frontier}",
             remedy=REMEDY,
         )
-    if met.last_is_there and met.last_created_at != remembered.last_created_at:
+    if met.last_is_there and not _is_same_time(met.last_created_at, remembered.last_created_at):
         raise PermanentError(
             "the table holds another row under an id that was read before: it was restored or replaced",
             where=where,
@@ -77,10 +93,17 @@ def lost_range(remembered: Remembered, met: Met, where: str) -> tuple[int, int] 
 
 
 def _went_back(remembered: Remembered, met: Met) -> bool:
-    if met.next_id is not None:
-        return met.next_id <= remembered.frontier
-    return (met.max_id or 0) < remembered.frontier
+    # A table whose ids are used up names its last one as the next.
+    issued = max(met.max_id or 0, (met.next_id or 1) - 1)
+    return issued < remembered.frontier
 
 
 def _is_elsewhere(remembered: Remembered, met: Met) -> bool:
     return remembered.server != met.server or remembered.table_created != met.table_created
+
+
+def _is_same_time(now: str | None, then: str | None) -> bool:
+    """Compare as far as both are exact: an ALTER may have given the column a fraction of a second, or taken it."""
+    if now is None or then is None:
+        return now is then
+    return now.startswith(then) or then.startswith(now)

@@ -9,13 +9,18 @@ import pytest
 
 from agent.errors import PermanentError
 from agent.tailing.checkpoint import decoded
-from demo.mariadb_server import MariaDB
 from demo.table import TABLE
+from tests.integration.conftest import OwnServer
 from tests.integration.tailing import INSERT, Watched, insert, until
 from tests.integration.test_tail_two_agents import versions
 from tests.world import Database, World
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def database_server(each_server: str) -> str:
+    return each_server
 
 
 @pytest.fixture
@@ -181,10 +186,10 @@ def test_a_damaged_or_newer_checkpoint_stops_the_agent_and_is_left_as_it_is(
 
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_lag_is_right_though_the_hosts_clock_is_an_hour_off(
-    private_mariadb: Callable[..., MariaDB], make_world: Callable[..., World], hours: int
+    own_server: Callable[..., OwnServer], make_world: Callable[..., World], hours: int
 ) -> None:
     # Of two clocks that differ it does not matter which is moved: here the database's own is, for every session.
-    server = private_mariadb(extra=[f"--init-connect=SET timestamp=UNIX_TIMESTAMP(SYSDATE())+{3600 * hours}"])
+    server = own_server(extra=[f"--init-connect=SET timestamp=UNIX_TIMESTAMP(SYSDATE())+{3600 * hours}"])
     database = Database(server.url)
     database.create_table()
     database.url = database.create_user("SELECT ON {database}.*")

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from demo.mariadb_server import MariaDB
 from demo.table import TABLE
-from tests.conftest import had
 from tests.integration.tailing import INSERT, Watched, insert, transaction, until
 from tests.world import Database, World
 
 pytestmark = pytest.mark.integration
-GIVEN_URL = os.environ.get("AUDIT_TEST_MYSQL_URL")
 
 # rung → where it is found, and what makes the agent take it
 RUNGS = {
@@ -26,26 +22,6 @@ RUNGS = {
     "grace": ("bare", "grace"),
     "metadata_locks on MySQL": ("mysql", "auto"),
 }
-
-
-@pytest.fixture(scope="module")
-def with_schema() -> Iterator[str]:
-    server = had(lambda: MariaDB(performance_schema=True).start())
-    yield server.url
-    server.remove()
-
-
-@pytest.fixture(scope="module")
-def bare() -> Iterator[str]:
-    """Give a MariaDB that shows no locks at all: neither the plugin nor performance_schema."""
-    server = had(lambda: MariaDB().start())
-    yield server.url
-    server.remove()
-
-
-@pytest.fixture(scope="module")
-def mysql(request: pytest.FixtureRequest) -> str:
-    return GIVEN_URL or str(request.getfixturevalue("mysql9").url)
 
 
 @pytest.fixture(scope="module", params=RUNGS)
@@ -170,6 +146,40 @@ def test_a_prepared_transaction_without_a_session_holds_its_gap(running: Watched
         database.execute(f"XA {ending} {name}")
     running.caught_up()
     assert (late in running.ids()) is (ending == "COMMIT")
+
+
+POLL_SECONDS = 1
+SEARCHABLE_SECONDS = 3
+
+
+@pytest.mark.slow
+def test_at_the_default_pace_rows_come_in_three_seconds_and_dead_ids_go_within_two_polls(running: Watched) -> None:
+    world = running.world
+    if is_grace(running):
+        pytest.skip("without evidence nothing tells a rollback from a long transaction")
+    running.stop()
+    world.write({"tail.poll_seconds": POLL_SECONDS})
+    running.start()
+    try:
+        running.says("lease.acquired")
+        for ending in ("COMMIT", "ROLLBACK"):
+            with transaction(world.database) as first:
+                late = first(INSERT)
+                later = insert(world.database)
+                until(lambda later=later: later in running.ids(), "the later row", seconds=SEARCHABLE_SECONDS)
+                for _ in range(30 // POLL_SECONDS if ending == "COMMIT" else 3):
+                    running.polls(1)
+                    assert running.progress().watermark < late
+                assert world.run("status", "--json").json["open_gaps"] == 1
+                skipped = running.progress().skipped_total
+                first(ending)
+                # Two polls, the work of each, and what it takes to look.
+                until(lambda: not running.progress().gaps, "it is settled", seconds=2 * POLL_SECONDS + 1.5)
+            assert (late in running.ids()) is (ending == "COMMIT")
+            assert running.progress().skipped_total == skipped + (ending == "ROLLBACK")
+            assert world.run("status", "--json").json["open_gaps"] == 0
+    finally:
+        world.write({"tail.poll_seconds": 0.2})
 
 
 def test_a_million_rolled_back_ids_and_ids_in_steps_of_three_are_passed(running: Watched) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
 from demo.mariadb_server import MariaDB
+from demo.opensearch_server import Cluster
+from tests.integration.conftest import OwnServer
 from tests.integration.tailing import Watched, insert, until
 from tests.proxy import TcpProxy
 from tests.world import Database, World
@@ -132,9 +137,9 @@ def test_a_stop_during_an_outage_is_obeyed(away: tuple[Watched, TcpProxy, TcpPro
 
 
 def test_a_server_restarted_under_an_open_gap_proves_it_dead_and_loses_nothing(
-    private_mariadb: Callable[..., MariaDB], make_world: MakeWorld
+    own_server: Callable[..., OwnServer], make_world: MakeWorld
 ) -> None:
-    server = private_mariadb(metadata_lock_info=True)
+    server = own_server()
     database = Database(server.url)
     database.create_table()
     world = make_world(database)
@@ -158,6 +163,76 @@ def test_a_server_restarted_under_an_open_gap_proves_it_dead_and_loses_nothing(
     assert watched.progress().skipped_total == 1
     watched.stop()
     world.remove()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_port_that_swallows_everything_for_two_minutes_is_named_and_outlived(
+    each_server: str, make_world: MakeWorld
+) -> None:
+    database = Database(each_server)
+    database.create_table()
+    with TcpProxy.to(database.url) as source:
+        world = make_world(database)
+        world.write({"source.url": source.url, "http.listen": "127.0.0.1:0"})
+        watched = Watched(world)
+        watched.start()
+        insert(database)
+        watched.caught_up()
+        source.swallow()
+        ends = time.monotonic() + 120
+        until(lambda: not ready(watched)[0], "it is not ready", told=watched.said)
+        while time.monotonic() < ends:
+            insert(database)
+            is_ready, why = ready(watched)
+            assert not is_ready
+            assert "mysql" in why.lower()
+            watched.polls(10)
+        assert degraded(watched)
+        source.heal()
+        recovered(watched)
+    database.drop()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_cluster_that_is_stopped_for_a_minute_loses_nothing(
+    each_server: str, make_world: MakeWorld, private_opensearch: Callable[..., Cluster]
+) -> None:
+    cluster = private_opensearch()
+    database = Database(each_server)
+    database.create_table()
+    world = make_world(database, opensearch_url=cluster.url)
+    world.write({"http.listen": "127.0.0.1:0"})
+    watched = Watched(world)
+    watched.start()
+    insert(database)
+    watched.caught_up()
+    cluster.nodes[0].stop()
+    until(lambda: not ready(watched)[0], "it is not ready", told=watched.said)
+    ends = time.monotonic() + 60
+    while time.monotonic() < ends:
+        insert(database)
+        is_ready, why = ready(watched)
+        assert not is_ready
+        assert "opensearch" in why.lower() or cluster.url.split("//")[1] in why
+        watched.polls(10)
+    cluster.nodes[0].restart()
+    recovered(watched)
+    world.remove()
+    database.drop()
+
+
+def ready(watched: Watched) -> tuple[bool, str]:
+    """Ask `/readyz`; return the answer and the reason."""
+    address = re.search(r"http.listening.*address=\S*?([\d.]+:\d+)", watched.said())
+    assert address, watched.said()
+    try:
+        with urlopen(f"http://{address[1]}/readyz", timeout=10) as response:
+            return True, response.read().decode()
+    except HTTPError as refusal:
+        with refusal:
+            return False, refusal.read().decode()
 
 
 def test_evidence_lost_while_running_is_said_and_the_next_one_holds_the_gap(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from demo.table import TABLE
@@ -9,6 +11,11 @@ from tests.integration.tailing import Watched, freeze, insert, thaw, until
 from tests.world import World
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def database_server(each_server: str) -> str:
+    return each_server
 
 
 def versions(world: World) -> dict[int, int]:
@@ -96,6 +103,39 @@ def test_a_leader_that_slept_through_the_loss_of_its_lease_moves_nothing_back(wo
     assert set(versions(world).values()) == {1}
     assert "lease.lost" in sleeper.stop() or sleeper.process.returncode == 0
     other.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sleeps", ["thirty seconds", "until the other ships"])
+def test_a_leader_that_is_stopped_for_half_a_minute_moves_nothing_back(world: World, sleeps: str) -> None:
+    sleeper, other = Watched(world), Watched(world)
+    sleeper.start()
+    insert(world.database, 5)
+    sleeper.caught_up()
+    first = holder(sleeper)
+    other.start()
+    other.says("lease.standby")
+    assert sleeper.process
+    freeze(sleeper.process)
+    seen = [other.progress().watermark]
+
+    def go_on() -> None:
+        insert(world.database)
+        other.polls(1)
+        seen.append(other.progress().watermark)
+
+    give_up = time.monotonic() + (30 if sleeps == "thirty seconds" else 90)
+    while time.monotonic() < give_up and (sleeps == "thirty seconds" or holder(other) == first):
+        go_on()
+    assert sleeps == "thirty seconds" or holder(other) != first, "the server did not end a silent session"
+    thaw(sleeper.process)
+    for _ in range(20):
+        go_on()
+    other.caught_up()
+    assert seen == sorted(seen)
+    assert other.ids() == other.table_ids()
+    assert other.process
+    assert {sleeper.process.poll(), other.process.poll()} == {None}
 
 
 def test_a_sleeper_whose_successor_has_ended_takes_the_newer_checkpoint_as_its_own(world: World) -> None:

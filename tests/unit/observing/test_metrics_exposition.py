@@ -27,6 +27,7 @@ DESIGNED = {
     "bulk_retries_total": ("counter", {"reason"}),
     "retention_deleted_total": ("counter", {"side", "rule"}),
     "verify_drift": ("gauge", {"kind"}),
+    "evidence": ("gauge", {"evidence", "reason"}),
     "lease_held": ("gauge", set()),
     "last_success_timestamp_seconds": ("gauge", set()),
     "events_total": ("counter", {"module_slug", "severity", "source"}),
@@ -53,6 +54,7 @@ def used(**options) -> Metrics:
     metrics.retention_deleted(side="rows", rule="default", n=100)
     metrics.observe_drift(missing=1, orphan=2, different=3)
     metrics.observe_lease(held=True)
+    metrics.observe_evidence("metadata_locks", "exact")
     return metrics
 
 
@@ -112,6 +114,9 @@ def test_the_other_numbers_are_what_was_reported():
     assert value(metrics, "lease_held") == 1
     metrics.observe_lease(held=False)
     assert value(metrics, "lease_held") == 0
+    metrics.observe_evidence("grace", "metadata_locks was lost")
+    assert value(metrics, "evidence", evidence="grace", reason="metadata_locks was lost") == 1
+    assert b"exact" not in metrics.render()
     assert value(metrics, "build_info", version="1.0.0", audit_instance="whmcs") == 1
 
 

@@ -217,6 +217,8 @@ def running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Running
     clock = Clock()
     live_by(clock, monkeypatch)
     monkeypatch.setattr(line_module, "next_id", lambda database, _table: len(database.rows) + 1)
+    monkeypatch.setattr(line_module, "look_again", _nothing)
+    monkeypatch.setattr(line_module, "spare_rows", _nothing)
     (tmp_path / "agent.yml").write_text(SETTINGS)
     daemon = Running(tmp_path / "agent.yml", clock)
     yield daemon
