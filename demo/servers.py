@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from demo.mariadb_server import MariaDB
+from demo.mariadb_server import MariaDB, start_witness
 from demo.missing import Missing
 from demo.opensearch_server import Cluster
 from demo.progress import Say, aloud, on_terminal
@@ -48,7 +48,7 @@ class Servers:
                 self.mariadb.remove()
 
 
-def start(*, heap: str = "512m", nodes: int = 1, metadata_lock_info: bool = False, say: Say | None = None) -> Servers:
+def start(*, heap: str = "512m", nodes: int = 1, say: Say | None = None) -> Servers:
     """Start what the environment does not name; raise `Missing` with a remedy when this machine cannot."""
     voice = say or on_terminal()
     mariadb: MariaDB | None = None
@@ -58,8 +58,7 @@ def start(*, heap: str = "512m", nodes: int = 1, metadata_lock_info: bool = Fals
             opensearch = Cluster(nodes=nodes, heap=heap, say=voice)
             opensearch.spawn()
         if not os.environ.get("DEMO_MYSQL_URL"):
-            mariadb = MariaDB(metadata_lock_info=metadata_lock_info, say=voice)
-            mariadb.start()
+            mariadb = start_witness(voice)
         if opensearch is not None:
             opensearch.wait()
     except BaseException:
@@ -89,11 +88,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--keep", action="store_true", help="stay until Ctrl-C or SIGTERM")
     parser.add_argument("--heap", default="512m", help="heap of each OpenSearch node")
     parser.add_argument("--nodes", type=int, default=1, help="OpenSearch nodes")
-    parser.add_argument("--metadata-lock-info", action="store_true", help="install that plugin into MariaDB")
     chosen = parser.parse_args(arguments)
     stop_on_sigterm()
     try:
-        servers = start(heap=chosen.heap, nodes=chosen.nodes, metadata_lock_info=chosen.metadata_lock_info, say=aloud())
+        servers = start(heap=chosen.heap, nodes=chosen.nodes, say=aloud())
     except Missing as missing:
         print(missing, file=sys.stderr)
         return 1

@@ -195,7 +195,7 @@ def main() -> int:
     servers.stop_on_sigterm()
     try:
         print("\n── Private servers ──", flush=True)
-        with servers.start(metadata_lock_info=True, say=aloud()) as pair, tempfile.TemporaryDirectory() as folder:
+        with servers.start(say=aloud()) as pair, tempfile.TemporaryDirectory() as folder:
             return _walk(Tour(pair, Path(folder)))
     except (Missing, Broken) as error:
         print(f"\n{error}", file=sys.stderr)
