@@ -185,6 +185,8 @@ class MariaDB:
             # Survives kill -9 of the server, not of the machine: enough for throwaway data, and much faster.
             "--innodb-flush-log-at-trx-commit=2",
             *(locks if self._performance_schema else ["--performance-schema=OFF"]),
+            # From 11.4 on a server without a certificate makes itself one at each start, which can take a minute.
+            *([] if any("ssl" in argument for argument in self.extra) else ["--skip-ssl"]),
             *self.extra,
         ]
 

@@ -115,16 +115,11 @@ class Shipping:
     def beat(self) -> None:
         """Show life: to the service manager, and in the state document while the cluster answers."""
         self.reporting.alive()
-        if not self._leading:
-            return
-        # Each by itself, for one store may be away and not the other. The next step meets the same failure and
-        # reports it.
-        with suppress(AgentError):
-            self.line.checkpoint.beat()
-        with suppress(AgentError):
-            # Asking keeps the lease's session alive through a long wait, and says whether the database answers.
-            if self.line.lease.held():
-                self._measure()
+        self._follow_lag()
+        if self._leading:
+            # The next step meets the same failure and reports it.
+            with suppress(AgentError):
+                self.line.checkpoint.beat()
 
     def drain(self) -> None:
         """Take in what is in flight."""
@@ -177,6 +172,17 @@ class Shipping:
         if time.monotonic() - self._measured_at >= MEASURE_SECONDS:
             self._measured_at = time.monotonic()
             self.reporting.lagging(*self.line.measure())
+
+    def _follow_lag(self) -> None:
+        """Measure, or say that nobody can: a figure from before an outage would pass for the present one."""
+        try:
+            # Asking keeps the lease's session alive through a long wait, and says whether the database answers.
+            if self._leading and self.line.lease.held():
+                self._measure()
+                return
+        except AgentError:
+            pass  # the next step meets the same failure and reports it
+        self.reporting.lagging(None, None)
 
     def _took(self, seconds: float) -> None:
         self.reporting.metrics.observe_bulk(seconds)
