@@ -52,7 +52,7 @@ class Programs:
 
     def have(self, plugin: str) -> bool:
         """Say whether a plugin's library lies where the server looks for it."""
-        command = [self.server, *self.arguments(), "--verbose", "--help"]
+        command = [str(self.server), *self.arguments(), "--verbose", "--help"]
         said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         folder = re.search(r"^plugin-dir\s+(\S.*)$", said, re.MULTILINE)
         return folder is not None and (Path(folder[1]) / f"{plugin}.so").exists()
@@ -108,7 +108,7 @@ class MariaDB:
         """Start the process without waiting for its answer."""
         self._say("starting MariaDB")
         folder = self._run.path
-        command = [self._programs.server, *self._programs.arguments(), *self._arguments()]
+        command = [str(self._programs.server), *self._programs.arguments(), *self._arguments()]
         self.process = ServerProcess("MariaDB", command, log=folder / "mariadb.log", user=server_user(), cwd=folder)
 
     def wait(self) -> None:

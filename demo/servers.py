@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+import pymysql
+
+from demo.connection import connect
 from demo.mariadb_server import MariaDB, start_witness
 from demo.missing import Missing
-from demo.opensearch_server import Cluster
+from demo.opensearch_server import Cluster, answers
 from demo.progress import Say, aloud, on_terminal
 
 
@@ -54,6 +57,7 @@ def start(*, heap: str = "512m", nodes: int = 1, say: Say | None = None) -> Serv
     mariadb: MariaDB | None = None
     opensearch: Cluster | None = None
     try:
+        _check_given()
         if not os.environ.get("DEMO_OPENSEARCH_URL"):
             opensearch = Cluster(nodes=nodes, heap=heap, say=voice)
             opensearch.spawn()
@@ -70,6 +74,18 @@ def start(*, heap: str = "512m", nodes: int = 1, say: Say | None = None) -> Serv
         mariadb=mariadb,
         opensearch=opensearch,
     )
+
+
+def _check_given() -> None:
+    """Ask the servers that the environment names, so that the first step need not fail on them."""
+    mysql, cluster = os.environ.get("DEMO_MYSQL_URL"), os.environ.get("DEMO_OPENSEARCH_URL")
+    try:
+        if mysql:
+            connect(mysql).close()
+    except (pymysql.MySQLError, ValueError) as error:
+        raise Missing(f"DEMO_MYSQL_URL does not answer: {error.args[-1]}", remedy="start it, or unset it") from error
+    if cluster and not answers(cluster):
+        raise Missing("DEMO_OPENSEARCH_URL does not answer", remedy="start it, or unset it")
 
 
 def stop_on_sigterm() -> None:
