@@ -102,6 +102,7 @@ def read_until(running: subprocess.Popen[str], words: str) -> str:
     raise AssertionError(f"«{words}» was never said: {printed}")
 
 
+@pytest.mark.slow
 def test_kept_it_prints_its_urls_and_variables_and_ctrl_c_ends_it(given: dict[str, str]) -> None:
     running = tour({**given, "KEEP": "1"})
     printed = read_until(running, "Running until Ctrl-C")
