@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import zipfile
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ from tests.world import World
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
+DISTRIBUTION = "impulse-audit-agent"
 SOURCES = ("agent", "alerts", "config", "dashboards", "index_templates", "README.md", "pyproject.toml", "setup.cfg")
 
 
@@ -75,6 +79,36 @@ def test_the_wheel_holds_every_module_and_everything_that_is_installed_elsewhere
     assert shipped
     assert modules | shipped <= held
     assert not [name for name in held if name.startswith(("tests/", "demo/", "benchmarks/", "docs/"))]
+
+
+def test_whatever_the_package_imports_it_declares() -> None:
+    """The environment below borrows what is installed here, which would hide a forgotten dependency."""
+    imported = {
+        name.partition(".")[0]
+        for file in (ROOT / "agent").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    }
+    distributions = metadata.packages_distributions()
+    foreign = {name for name in imported if name not in sys.stdlib_module_names and name != "agent"}
+    assert {distributions[name][0].lower().replace("_", "-") for name in foreign} - brought_by(DISTRIBUTION) == set()
+
+
+def brought_by(distribution: str) -> set[str]:
+    """Return what is installed with a distribution: all it requires, and what that requires in turn."""
+    found: set[str] = set()
+    ahead = {distribution, "boto3"}  # boto3: extra `aws`
+    while ahead:
+        found |= ahead
+        required = {one for name in ahead for one in metadata.requires(name) or [] if "extra ==" not in one}
+        ahead = {re.split(r"[ !~><=;\[(]", one)[0].lower().replace("_", "-") for one in required} - found
+        ahead = {name for name in ahead if _is_installed(name)}
+    return found
+
+
+def _is_installed(name: str) -> bool:
+    return bool(list(metadata.distributions(name=name)))
 
 
 def test_what_runs_is_the_wheel_and_not_the_checkout(environment: Path, tmp_path: Path) -> None:
