@@ -11,6 +11,7 @@ from agent.cli.app import Application
 from agent.cli.output import json_option, print_json, print_line
 from agent.errors import AgentError
 from agent.mysql.lag import lag_seconds
+from agent.observing.line import neutralise
 from agent.observing.status import LiveFacts, line, report
 
 
@@ -41,7 +42,8 @@ def _measured(app: Application, frontier: int) -> tuple[datetime, LiveFacts]:
     dead_letters = app.dead_letters.count()
     try:
         backlog = app.rows.backlog(frontier)
-    except AgentError:
+    except AgentError as error:
+        click.echo(neutralise(app.mask(f"warning: lag and backlog are not measured: {error}")), err=True)
         return datetime.now(UTC), LiveFacts(dead_letters=dead_letters)
     lag = lag_seconds(backlog.oldest_created_at, backlog.now, ZoneInfo(app.configuration.settings.source.time_zone))
     now = datetime.fromisoformat(backlog.now).replace(tzinfo=UTC)
