@@ -22,14 +22,20 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
 DISTRIBUTION = "impulse-audit-agent"
-SOURCES = ("agent", "alerts", "config", "dashboards", "index_templates", "README.md", "pyproject.toml", "setup.cfg")
+DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
+
+
+def copied() -> list[str]:
+    """Return what the image is built from: nothing else may be needed to build the wheel."""
+    build_stage = DOCKERFILE.partition("\nFROM ")[2].partition("\nFROM ")[0]
+    return [name for line in re.findall(r"^COPY (.*)$", build_stage, re.MULTILINE) for name in line.split()[:-1]]
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel from a copy, so that nothing is left behind in the checkout."""
+    """Build the wheel as the image does, from a copy, so that nothing is left behind in the checkout."""
     tree = tmp_path_factory.mktemp("tree")
-    for name in SOURCES:
+    for name in copied():
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
