@@ -17,7 +17,7 @@ from agent.cli.jobs import Jobs
 from agent.cli.line import Line
 from agent.cli.reporting import Reporting
 from agent.daemon import Daemon, Steps, stop_on_signals
-from agent.errors import AgentError, PermanentError, TemporaryError
+from agent.errors import AgentError, ConfigError, PermanentError, TemporaryError
 from agent.observing.events import Event
 from agent.observing.http import HttpServer
 from agent.observing.metrics import CONTENT_TYPE
@@ -32,16 +32,26 @@ DEAD_LETTERS_SECONDS = 60
 @click.pass_obj
 def run(app: Application) -> int:
     """Run the daemon: tail, keep retention, verify, answer health checks."""
-    log = app.log
-    log.say(Event.AGENT_STARTED, version=__version__, instance=app.instance, holder=app.holder)
+    app.log.say(Event.AGENT_STARTED, version=__version__, instance=app.instance, holder=app.holder)
+    try:
+        _ship_until_told(app)
+    except (ConfigError, PermanentError) as error:
+        # The log may be read by a machine: what ends it is an event like any other.
+        app.log.say(Event.AGENT_REFUSED, error=app.log.mask(str(error)))
+        return 2 if isinstance(error, ConfigError) else 1
+    app.log.say(Event.AGENT_STOPPED, reason="told to")
+    return 0
+
+
+def _ship_until_told(app: Application) -> None:
     for weakness in app.configuration.settings.weaknesses():
-        log.say(Event.CONFIG_INSECURE, what=weakness)
+        app.log.say(Event.CONFIG_INSECURE, what=weakness)
     _refuse_wrong_configuration(app)
     stop = threading.Event()
     shipping = Shipping(app)
     server = _http_server(app, shipping.reporting)
     shipping.reporting.systemd.ready()
-    said: Callable[[str], None] = lambda name: log.say(Event.AGENT_STOPPING, signal=name)  # noqa: E731
+    said: Callable[[str], None] = lambda name: app.log.say(Event.AGENT_STOPPING, signal=name)  # noqa: E731
     signal.signal(signal.SIGHUP, lambda *_: shipping.jobs.reload())
     try:
         with stop_on_signals(stop, said):
@@ -54,8 +64,6 @@ def run(app: Application) -> int:
         shipping.line.close()
         if server:
             server.close()
-    log.say(Event.AGENT_STOPPED, reason="told to")
-    return 0
 
 
 class Shipping:
@@ -135,14 +143,13 @@ class Shipping:
             self.line.lease.release()
 
     def gave_up(self, error: PermanentError) -> None:
-        """Say why only a person can go on, where it will be looked for."""
+        """Say in the state document and to probes why only a person can go on."""
         reason = self._app.log.mask(str(error))
-        self._app.log.say(Event.AGENT_REFUSED, error=reason)
         self.reporting.health.stopped(time.monotonic(), reason)
         try:
             self._app.state.update(lambda _: {"state": "stopped", "reason": reason, "heartbeat": now_text()})
         except AgentError:
-            # The log has said it; the state document may be the very thing that is damaged.
+            # The log says it as well; the state document may be the very thing that is damaged.
             return
 
     def _step(self) -> bool:

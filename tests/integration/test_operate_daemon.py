@@ -213,11 +213,21 @@ def test_what_is_scraped_is_what_the_design_names_and_pleases_promtool(
 def test_a_port_that_is_taken_is_one_line_with_the_remedy(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        world.write({"http.listen": address})
+        world.write({"http.listen": address, "log.format": "json"})
         ended = world.run("run", timeout=60)
-    errors = [line for line in ended.stderr.splitlines() if "error" in line]
     assert ended.code == 2
-    assert len(errors) == 1
-    assert address in errors[0]
-    assert '"" to switch it off' in errors[0]
-    assert "Traceback" not in ended.stderr
+    *_, last = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert last["event"] == "agent.refused"
+    assert address in last["error"]
+    assert '"" to switch it off' in last["error"]
+
+
+def test_a_table_that_was_replaced_ends_the_log_with_one_event_and_the_remedy(world: World) -> None:
+    world.database.fill(30)
+    assert world.run("sync").code == 0
+    world.database.execute("TRUNCATE mod_impulsecore_audit_log")
+    world.write({"log.format": "json"})
+    ended = world.run("run", timeout=60)
+    assert ended.code == 1
+    *_, last = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert (last["event"], "sync --restart" in last["error"]) == ("agent.refused", True)
