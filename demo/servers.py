@@ -51,7 +51,7 @@ class Servers:
                 self.mariadb.remove()
 
 
-def start(*, heap: str = "512m", nodes: int = 1, say: Say | None = None) -> Servers:
+def start(*, heap: str = "512m", nodes: int = 1, short_lived: bool = False, say: Say | None = None) -> Servers:
     """Start what the environment does not name; raise `Missing` with a remedy when this machine cannot."""
     voice = say or on_terminal()
     mariadb: MariaDB | None = None
@@ -59,7 +59,7 @@ def start(*, heap: str = "512m", nodes: int = 1, say: Say | None = None) -> Serv
     try:
         _check_given()
         if not os.environ.get("DEMO_OPENSEARCH_URL"):
-            opensearch = Cluster(nodes=nodes, heap=heap, say=voice)
+            opensearch = Cluster(nodes=nodes, heap=heap, short_lived=short_lived, say=voice)
             opensearch.spawn()
         if not os.environ.get("DEMO_MYSQL_URL"):
             mariadb = start_witness(voice)

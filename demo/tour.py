@@ -211,7 +211,7 @@ def main() -> int:
     servers.stop_on_sigterm()
     try:
         print("\n── Private servers ──", flush=True)
-        with servers.start(say=aloud()) as pair, tempfile.TemporaryDirectory() as folder:
+        with servers.start(short_lived=True, say=aloud()) as pair, tempfile.TemporaryDirectory() as folder:
             return _walk(Tour(pair, Path(folder)))
     except (Missing, Broken, OSError, pymysql.MySQLError) as error:
         print(f"\n{error}", file=sys.stderr)
