@@ -50,6 +50,7 @@ class Reporting:
         self._batch_said_at = float("-inf")
         self._outage = ""
         self._leads_again = False
+        self._shown = ""
         self._publish("idle", "no step has finished yet")
 
     def stepped(self, step: Step, progress: Progress) -> None:
@@ -177,6 +178,11 @@ class Reporting:
         self.health.progressed(now)
         if self.health.healthy(now).ok:
             self.systemd.alive()
+        condition = self.health.condition
+        shown = f"{condition.state}: {condition.reason}" if condition.reason else str(condition.state)
+        if shown != self._shown:
+            self._shown = shown
+            self.systemd.status(shown)
 
     def _say_leading_again(self, now: float) -> None:
         if self._leads_again:

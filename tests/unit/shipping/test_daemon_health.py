@@ -140,3 +140,18 @@ def test_the_watchdog_hears_of_a_daemon_in_every_state(
     settled.run_for(600)
     signs = [began, *(at for at, message in told if message == "WATCHDOG=1"), settled.clock.now]
     assert max(later - earlier for earlier, later in itertools.pairwise(signs)) <= 15
+
+
+def test_the_service_managers_status_line_follows_the_state_and_is_said_once(
+    settled: Running, told: list[tuple[float, str]]
+) -> None:
+    settled.run_for(60)
+    settled.source.go(unreachable)
+    settled.run_for(600)
+    settled.source.away = None
+    settled.run_for(120)
+    said = [message for _, message in told if message.startswith("STATUS=")]
+    assert [message.partition(" at ")[0] for message in said] == [
+        "STATUS=degraded: the database does not answer",
+        "STATUS=idle",
+    ]
