@@ -6,7 +6,6 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 
 import click
@@ -51,16 +50,19 @@ def _ship_until_told(app: Application) -> None:
     shipping = Shipping(app)
     server = _http_server(app, shipping.reporting)
     shipping.reporting.systemd.ready()
-    said: Callable[[str], None] = lambda name: app.log.say(Event.AGENT_STOPPING, signal=name)  # noqa: E731
+
+    def stopping(name: str) -> None:
+        app.log.say(Event.AGENT_STOPPING, signal=name)
+        shipping.reporting.systemd.stopping()
+
     signal.signal(signal.SIGHUP, lambda *_: shipping.jobs.reload())
     try:
-        with stop_on_signals(stop, said):
+        with stop_on_signals(stop, stopping):
             shipping.daemon(stop).run()
     except PermanentError as error:
         shipping.gave_up(error)
         raise
     finally:
-        shipping.reporting.systemd.stopping()
         shipping.line.close()
         if server:
             server.close()
@@ -145,6 +147,7 @@ class Shipping:
     def gave_up(self, error: PermanentError) -> None:
         """Say in the state document and to probes why only a person can go on."""
         reason = self._app.log.mask(str(error))
+        self.reporting.systemd.stopping()
         self.reporting.health.stopped(time.monotonic(), reason)
         try:
             self._app.state.update(lambda _: {"state": "stopped", "reason": reason, "heartbeat": now_text()})

@@ -10,10 +10,10 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,8 +33,9 @@ class Daemon:
     def __init__(self, world: World, manager: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(manager))
-        self._socket.setblocking(False)
         self._told: list[str] = []
+        # Read at once, as a service manager does: the queue of such a socket holds ten messages.
+        threading.Thread(target=self._listen, daemon=True).start()
         self._log = world.folder / f"{manager.name}.log"
         with self._log.open("w") as log:
             self.process = world.start("run", env={"NOTIFY_SOCKET": str(manager)}, log=log)
@@ -56,11 +57,12 @@ class Daemon:
         return found
 
     def told(self) -> list[str]:
-        """Return every message to the service manager so far."""
-        with suppress(BlockingIOError):
-            while True:
-                self._told.append(self._socket.recv(4096).decode())
-        return self._told
+        """Return every message to the service manager so far, without the line that says how it does."""
+        return [message for message in self._told if not message.startswith("STATUS=")]
+
+    def _listen(self) -> None:
+        while True:
+            self._told.append(self._socket.recv(4096).decode())
 
     def get(self, path: str) -> tuple[int, str]:
         address = self.says(Event.HTTP_LISTENING)["address"]
@@ -89,9 +91,8 @@ class Daemon:
     def ends(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(30) == 0
-        assert self.told()[-1] == "STOPPING=1"
+        until(lambda: self.told()[-1] == "STOPPING=1", "its end is told", told=self.told)
         assert [line["event"] for line in self.lines()][-2:] == ["agent.stopping", "agent.stopped"]
-        self._socket.close()
 
 
 @pytest.fixture
