@@ -45,11 +45,10 @@ def run(app: Application) -> int:
 def _ship_until_told(app: Application) -> None:
     for weakness in app.configuration.settings.weaknesses():
         app.log.say(Event.CONFIG_INSECURE, what=weakness)
-    _refuse_wrong_configuration(app)
     stop = threading.Event()
     shipping = Shipping(app)
+    # Before the database is asked: a probe has its answer at once, also while a connection is waited for in vain.
     server = _http_server(app, shipping.reporting)
-    shipping.reporting.systemd.ready()
 
     def stopping(name: str) -> None:
         app.log.say(Event.AGENT_STOPPING, signal=name)
@@ -58,6 +57,8 @@ def _ship_until_told(app: Application) -> None:
     signal.signal(signal.SIGHUP, lambda *_: shipping.jobs.reload())
     try:
         with stop_on_signals(stop, stopping):
+            _refuse_wrong_configuration(app)
+            shipping.reporting.systemd.ready()
             shipping.daemon(stop).run()
     except PermanentError as error:
         shipping.gave_up(error)

@@ -153,6 +153,17 @@ def test_from_start_to_stop_the_probes_the_metrics_and_systemd_hear_the_truth(
     assert world.run("status", "--json").json["state"] == "stopped"
 
 
+def test_while_a_silent_database_is_waited_for_at_the_start_probes_and_a_stop_are_answered(
+    watched_world: tuple[World, TcpProxy], managers: Path
+) -> None:
+    world, source = watched_world
+    world.write({"source.connect_timeout_seconds": 3})
+    source.swallow()
+    daemon = Daemon(world, managers / "systemd")
+    daemon.becomes(503, "no step has finished yet")
+    daemon.ends()
+
+
 def test_an_idle_daemon_shows_life_and_writes_nothing(watched_world: tuple[World, TcpProxy], managers: Path) -> None:
     world, _ = watched_world
     insert(world.database, 5)
