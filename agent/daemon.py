@@ -89,6 +89,7 @@ class Daemon:
         self._delays: dict[str, float] = {}
         self._slow: deque[_SlowJob] = deque()
         self._next_slice_at = 0.0
+        self._beaten_at = float("-inf")
         self.scheduler = schedule.Scheduler()
 
     def every(self, seconds: int, name: str, job: Callable[[], None]) -> None:
@@ -127,6 +128,9 @@ class Daemon:
             self.scheduler.run_pending()
             if caught_up is not False:
                 self._pause(self._pause_seconds(slice_wait))
+            if self._clock() - self._beaten_at >= BEAT_SECONDS:
+                # A catch-up of an hour pauses nowhere, and a service manager's watchdog bites after minutes.
+                self._beat()
         if leading:
             self._guarded("drain", self._steps.drain)
         self._guarded("release", self._steps.release)
@@ -134,10 +138,14 @@ class Daemon:
     def _pause(self, seconds: float) -> None:
         """Wait, interruptibly, showing life on the way."""
         while seconds > 0 and not self._stop.is_set():
-            self._guarded("beat", self._steps.beat)
+            self._beat()
             piece = min(seconds, BEAT_SECONDS)
             self._wait(piece)
             seconds -= piece
+
+    def _beat(self) -> None:
+        self._beaten_at = self._clock()
+        self._guarded("beat", self._steps.beat)
 
     def _pause_seconds(self, slice_wait: float | None) -> float:
         failing = self._delay("tail")

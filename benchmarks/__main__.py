@@ -42,7 +42,7 @@ def main() -> int:
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     servers.stop_on_sigterm()
     try:
-        pair = servers.start(heap="1g", metadata_lock_info=True)
+        pair = servers.start(heap="1g")
     except Missing as missing:
         print(missing, file=sys.stderr)
         return 1

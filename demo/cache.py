@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from demo.missing import Missing
+
 NAME = "impulse-audit-demo"
 
 
@@ -31,9 +33,13 @@ def cache_folder() -> Path:
         folder = Path("/var/cache") / NAME
     else:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / NAME
-    folder.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() == 0:
-        folder.chmod(0o755)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            folder.chmod(0o755)
+    except OSError as error:
+        what = f"the cache folder {folder} cannot be made: {error.strerror}"
+        raise Missing(what, remedy="name another one in DEMO_CACHE") from error
     return folder
 
 

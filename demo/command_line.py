@@ -33,7 +33,7 @@ class CommandLine:
             "AUDIT_OPENSEARCH_REPLICAS": "0",
             "AUDIT_HTTP_LISTEN": "127.0.0.1:0",
         }
-        self._command = [sys.executable, "-m", "agent"]
+        self._command = [*leash(None), sys.executable, "-m", "agent"]
         self._env = {**os.environ, **self.variables}
 
     def show(self, *arguments: str) -> None:
@@ -59,7 +59,7 @@ class CommandLine:
         """Start `audit-agent run`; it ends with us."""
         with log.open("wb") as output:
             return subprocess.Popen(
-                [*leash(None), *self._command, "run"],
+                [*self._command, "run"],
                 env=self._env,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

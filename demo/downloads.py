@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -14,6 +15,8 @@ from demo.missing import Missing
 from demo.progress import Say
 
 _SYSTEM_TRUST = Path("/etc/ssl/certs/java/cacerts")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_LONGEST_COMPLAINT = 160
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 
 
@@ -29,9 +32,9 @@ def fetch(artifact: str, folder: Path, *, say: Say) -> Path:
         new = set(folder.iterdir()) - before
         if done.returncode == 0 and new:
             return new.pop()
-        complaint = next((line for line in done.stdout.splitlines() if "ERROR" in line), done.stderr.strip())
+        complaint = _complaint(done.stdout + done.stderr)
     raise Missing(
-        f"mvn could not download {artifact}: {complaint}"[:500],
+        f"mvn could not download {artifact}: {complaint}",
         remedy="check the network and ~/.m2/settings.xml (mirror, proxy), or set DEMO_MYSQL_URL and "
         "DEMO_OPENSEARCH_URL to servers of yours",
     )
@@ -45,6 +48,13 @@ def unpack(archive: Path, folder: Path) -> None:
     for path in folder.rglob("*"):
         if path.is_file() and path.parent.name in {"bin", "scripts"}:
             path.chmod(path.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
+
+
+def _complaint(said: str) -> str:
+    """Return the end of Maven's first error: it begins with whom it asked for what, and ends with why not."""
+    lines = [_COLOUR.sub("", line).partition(" -> [Help")[0].strip() for line in said.splitlines()]
+    first = next((line for line in lines if "ERROR" in line), lines[-1] if lines else "it said nothing")
+    return first if len(first) <= _LONGEST_COMPLAINT else f"… {first[-_LONGEST_COMPLAINT:].partition(' ')[2]}"
 
 
 def _maven(say: Say) -> str:

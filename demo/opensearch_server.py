@@ -77,7 +77,7 @@ class Node:
         """Wait until the node sees that many nodes."""
         if self.process is not None:
             path = f"/_cluster/health?wait_for_nodes=%3E%3D{nodes}&timeout=2s"
-            self.process.wait_until(lambda: _answers(self.url + path), seconds=_START_SECONDS)
+            self.process.wait_until(lambda: answers(self.url, path), seconds=_START_SECONDS)
 
     def stop(self) -> None:
         if self.process:
@@ -217,9 +217,10 @@ def _jvm_options(text: str, java: Java) -> str:
     return "\n".join(line for line in text.splitlines() if not any(word in line for word in unwanted)) + "\n"
 
 
-def _answers(url: str) -> bool:
+def answers(url: str, path: str = "/_cluster/health") -> bool:
+    """Say whether a node answers, with all that the path waits for."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as response:
+        with urllib.request.urlopen(url + path, timeout=5) as response:
             return not json.load(response)["timed_out"]
     except (OSError, urllib.error.URLError, ValueError, KeyError):
         return False

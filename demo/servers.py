@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from demo.mariadb_server import MariaDB
+import pymysql
+
+from demo.connection import connect
+from demo.mariadb_server import MariaDB, start_witness
 from demo.missing import Missing
-from demo.opensearch_server import Cluster
+from demo.opensearch_server import Cluster, answers
 from demo.progress import Say, aloud, on_terminal
 
 
@@ -48,18 +51,18 @@ class Servers:
                 self.mariadb.remove()
 
 
-def start(*, heap: str = "512m", nodes: int = 1, metadata_lock_info: bool = False, say: Say | None = None) -> Servers:
+def start(*, heap: str = "512m", nodes: int = 1, short_lived: bool = False, say: Say | None = None) -> Servers:
     """Start what the environment does not name; raise `Missing` with a remedy when this machine cannot."""
     voice = say or on_terminal()
     mariadb: MariaDB | None = None
     opensearch: Cluster | None = None
     try:
+        _check_given()
         if not os.environ.get("DEMO_OPENSEARCH_URL"):
-            opensearch = Cluster(nodes=nodes, heap=heap, say=voice)
+            opensearch = Cluster(nodes=nodes, heap=heap, short_lived=short_lived, say=voice)
             opensearch.spawn()
         if not os.environ.get("DEMO_MYSQL_URL"):
-            mariadb = MariaDB(metadata_lock_info=metadata_lock_info, say=voice)
-            mariadb.start()
+            mariadb = start_witness(voice)
         if opensearch is not None:
             opensearch.wait()
     except BaseException:
@@ -71,6 +74,18 @@ def start(*, heap: str = "512m", nodes: int = 1, metadata_lock_info: bool = Fals
         mariadb=mariadb,
         opensearch=opensearch,
     )
+
+
+def _check_given() -> None:
+    """Ask the servers that the environment names, so that the first step need not fail on them."""
+    mysql, cluster = os.environ.get("DEMO_MYSQL_URL"), os.environ.get("DEMO_OPENSEARCH_URL")
+    try:
+        if mysql:
+            connect(mysql).close()
+    except (pymysql.MySQLError, ValueError) as error:
+        raise Missing(f"DEMO_MYSQL_URL does not answer: {error.args[-1]}", remedy="start it, or unset it") from error
+    if cluster and not answers(cluster):
+        raise Missing("DEMO_OPENSEARCH_URL does not answer", remedy="start it, or unset it")
 
 
 def stop_on_sigterm() -> None:
@@ -89,11 +104,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--keep", action="store_true", help="stay until Ctrl-C or SIGTERM")
     parser.add_argument("--heap", default="512m", help="heap of each OpenSearch node")
     parser.add_argument("--nodes", type=int, default=1, help="OpenSearch nodes")
-    parser.add_argument("--metadata-lock-info", action="store_true", help="install that plugin into MariaDB")
     chosen = parser.parse_args(arguments)
     stop_on_sigterm()
     try:
-        servers = start(heap=chosen.heap, nodes=chosen.nodes, metadata_lock_info=chosen.metadata_lock_info, say=aloud())
+        servers = start(heap=chosen.heap, nodes=chosen.nodes, say=aloud())
     except Missing as missing:
         print(missing, file=sys.stderr)
         return 1

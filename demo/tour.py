@@ -1,11 +1,12 @@
 """`make demo`: the agent's main job in eight steps, on real servers, in about a minute.
 
-Each step says what a person wants, runs the verb that does it, and compares the answer with the table's own.
+Each step says what a person wants, runs the verb that does it, and shows the table's own answer beside it.
 `KEEP=1` leaves everything running at the end, until Ctrl-C.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
+
+import pymysql
 
 from demo import servers
 from demo.command_line import Broken, CommandLine, found
@@ -54,9 +57,11 @@ class Tour:
         create_table(self.connection)
         create_settings(self.connection)
         insert(self.connection, rows(ROWS, now=datetime.now(UTC), days=DAYS))
-        print(f"  {ROWS:,} rows over {DAYS} days in {TABLE}, {time.monotonic() - began:.1f} s.")
+        print(f"  MariaDB now holds {TABLE} with {ROWS:,} rows over {DAYS} days, written in")
+        print(f"  {time.monotonic() - began:.1f} s: what the Impulse modules of a busy WHMCS leave there.")
 
     def ship(self) -> None:
+        print("  `setup` prepares OpenSearch once; `sync` ships what is there and ends.")
         self.agent.show("setup")
         self.agent.show("sync")
         print("\n  And again: a row is one document, whatever is repeated.")
@@ -65,7 +70,7 @@ class Tour:
     def errors_arrive(self) -> None:
         self.daemon = self.agent.daemon(self.log)
         self.agent.wait_for("the daemon's first heartbeat", self._is_shipping, seconds=60)
-        print(f"  audit-agent run is tailing. Now a cron task fails {ERRORS} times …")
+        print(f"  `audit-agent run`, the daemon, tails the table. Now a cron task fails {ERRORS} times …")
         since = datetime.now(UTC).replace(microsecond=0)
         insert(self.connection, burst(ERRORS, at=since, seconds=0))
         search = ("search", "--severity", "error", "--text", "timed out", "--from", f"{since:%Y-%m-%dT%H:%M:%SZ}")
@@ -108,10 +113,12 @@ class Tour:
         self.agent.show("search", "--text", _LATE, "--last", "24h")
 
     def retention(self) -> None:
-        print("  config/retention.yml says what expires; nothing is deleted without --execute.")
+        print("  config/retention.yml says how long rows and documents are kept. This is the plan;")
+        print("  nothing is deleted without --execute.")
         self.agent.show("retain")
 
     def status(self) -> None:
+        print("  One line for a person; --json, /metrics, /healthz and /readyz for machines.")
         self.agent.show("status")
         self.stop_daemon()
         documents = found(self.agent.ask("search", "--last", f"{DAYS + 10}d", "--limit", "1"))
@@ -128,7 +135,9 @@ class Tour:
             ("run", "stay and tail (deploy/ has a systemd unit, a Dockerfile and Kubernetes manifests)"),
         ):
             print(f"    audit-agent {verb:6}  {why}")
-        print("  README.md goes on from here.")
+        if not _is_kept():
+            print("  `make demo KEEP=1` leaves these servers and the daemon running, to try each verb yourself.")
+        print("  README.md goes on from here; docs/operations.md answers what happens if …")
 
     def stop_daemon(self) -> None:
         if self.daemon is not None:
@@ -147,8 +156,9 @@ class Tour:
             if self.pair.mariadb is None:
                 cursor.execute(f"DROP DATABASE `{self.name}`")
         if self.pair.opensearch is None:
-            indices = f"{self.pair.opensearch_url}/impulse-audit-{self.instance}-*"
-            urlopen(Request(indices, method="DELETE"), timeout=60).close()
+            self._request("DELETE", f"impulse-audit-{self.instance}-*")
+            ours = {"query": {"term": {"instance": self.instance}}}
+            self._request("POST", "impulse-agent-*/_delete_by_query?conflicts=proceed&refresh=true", ours)
 
     def keep(self) -> None:
         """Leave everything running, with a daemon, until Ctrl-C."""
@@ -159,6 +169,12 @@ class Tour:
             print(f"    export {name}='{value}'")
         print("\n  Running until Ctrl-C.", flush=True)
         signal.pause()
+
+    def _request(self, method: str, path: str, body: object = None) -> None:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"content-type": "application/json"}
+        request = Request(f"{self.pair.opensearch_url}/{path}", data=data, headers=headers, method=method)
+        urlopen(request, timeout=60).close()
 
     def _status(self) -> dict[str, Any]:
         return self.agent.ask("status")
@@ -195,23 +211,29 @@ def main() -> int:
     servers.stop_on_sigterm()
     try:
         print("\n── Private servers ──", flush=True)
-        with servers.start(metadata_lock_info=True, say=aloud()) as pair, tempfile.TemporaryDirectory() as folder:
+        with servers.start(short_lived=True, say=aloud()) as pair, tempfile.TemporaryDirectory() as folder:
             return _walk(Tour(pair, Path(folder)))
-    except (Missing, Broken) as error:
+    except (Missing, Broken, OSError, pymysql.MySQLError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print("\n  Stopped; nothing is left running.", file=sys.stderr)
         return 130
+
+
+def _is_kept() -> bool:
+    return os.environ.get("KEEP") == "1"
 
 
 def _walk(tour: Tour) -> int:
     began = time.monotonic()
     try:
-        for number, (title, step) in enumerate(steps(tour), 1):
-            print(f"\n── {number}. {title} ──\n", flush=True)
+        screens = steps(tour)
+        for number, (title, step) in enumerate(screens, 1):
+            print(f"\n── {number}/{len(screens)}  {title} ──\n", flush=True)
             step()
         print(f"\n  The tour took {time.monotonic() - began:.0f} s after the servers' start.", flush=True)
-        if os.environ.get("KEEP") == "1":
+        if _is_kept():
             tour.keep()
     finally:
         tour.close()

@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from demo.mariadb_server import MariaDB
+from demo.connection import connect
+from demo.mariadb_server import MariaDB, start_witness
 from demo.missing import Missing
 from demo.mysql_server import MySQL
 from demo.opensearch_server import Cluster
@@ -46,14 +47,23 @@ def had(make: Callable[[], Server]) -> Server:
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[str]:
-    """Give the URL of a MariaDB with the metadata_lock_info plugin, root without a password."""
+    """Give the URL of a MariaDB that proves gaps dead, by its plugin if it has one; root without a password."""
     given = os.environ.get("DEMO_MYSQL_URL")
     if given:
         yield given
         return
-    server = had(lambda: MariaDB(metadata_lock_info=True).start())
+    server = had(start_witness)
     yield server.url
     server.remove()
+
+
+@pytest.fixture(scope="session")
+def plugin_mariadb(mariadb: str) -> str:
+    """Give that MariaDB if its evidence is the plugin; the one from Maven Central comes without."""
+    with connect(mariadb) as connection, connection.cursor() as cursor:
+        if not cursor.execute("SELECT 1 FROM information_schema.plugins WHERE plugin_name = 'METADATA_LOCK_INFO'"):
+            pytest.skip("this MariaDB comes without the plugin metadata_lock_info")
+    return mariadb
 
 
 @pytest.fixture(scope="session")

@@ -69,6 +69,15 @@ class Verbs(click.Group):
         assert isinstance(command, click.Command)  # noqa: S101  narrows the type of a table entry
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in VERBS:
+            from agent.config.problems import did_you_mean  # noqa: PLC0415  a known verb needs none of it
+
+            raise click.UsageError(f"no verb {args[0]!r}{did_you_mean(args[0], VERBS)}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click's signature
         with formatter.section("Verbs"):
             formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
@@ -109,7 +118,9 @@ def main() -> None:
         click.echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
     except AgentError as error:
-        _say(str(error), made)
+        # One line, but for a configuration file with several problems: there each is one.
+        for line in str(error).split("\n"):
+            _say(line, made)
         sys.exit(2 if isinstance(error, ConfigError) else 1)
     except BrokenPipeError:
         sys.stderr.close()

@@ -52,6 +52,7 @@ class Reporting:
         self._batch_said_at = float("-inf")
         self._outage = ""
         self._leads_again = False
+        self._shown = ""
         self._publish("idle", "no step has finished yet")
 
     def stepped(self, step: Step, progress: Progress) -> None:
@@ -83,12 +84,13 @@ class Reporting:
             watermark=progress.watermark, frontier=progress.frontier, gaps_open=len(progress.gaps)
         )
 
-    def lagging(self, lag_seconds: float, backlog_rows: int) -> None:
-        """Show how far the index is behind, by the database's clock."""
+    def lagging(self, lag_seconds: float | None, backlog_rows: int | None) -> None:
+        """Show how far the index is behind, by the database's clock; None says that nobody could measure it."""
         self.metrics.observe_lag(lag_seconds=lag_seconds, backlog_rows=backlog_rows)
-        # While the database is away the last figure stands: when it was true has to be told beside it.
-        lag = {"lag_seconds": round(lag_seconds, 3), "lag_measured_at": now_text()}
-        self._published |= {**lag, "backlog_rows": backlog_rows}
+        rounded = None if lag_seconds is None else round(lag_seconds, 3)
+        self._published |= {"lag_seconds": rounded, "backlog_rows": backlog_rows}
+        if lag_seconds is not None:
+            self._published["lag_measured_at"] = now_text()
 
     def leading(self, lost: Range | None, progress: Progress, rung: Rung) -> None:
         """Tell that this process ships from now on, and what was lost before it could."""
@@ -186,6 +188,11 @@ class Reporting:
         self.health.progressed(now)
         if self.health.healthy(now).ok:
             self.systemd.alive()
+        condition = self.health.condition
+        shown = f"{condition.state}: {condition.reason}" if condition.reason else str(condition.state)
+        if shown != self._shown:
+            self._shown = shown
+            self.systemd.status(shown)
 
     def _say_leading_again(self, now: float) -> None:
         if self._leads_again:
@@ -212,8 +219,8 @@ class Reporting:
         self._batch += step.taken.counts
         if not self._batch["indexed"] and not self._batch["dead_letters"]:
             return
-        if self._batch["dead_letters"]:
-            self.log.say(Event.DEAD_LETTER_KEPT, rows=self._batch["dead_letters"])
+        if step.taken.counts["dead_letters"]:
+            self.log.say(Event.DEAD_LETTER_KEPT, rows=step.taken.counts["dead_letters"])
         # In a catch-up a line a step would be ten a second: one in a while says as much.
         if step.caught_up or now - self._batch_said_at >= BATCH_LINE_SECONDS:
             self.log.say(Event.TAIL_BATCH, indexed=self._batch["indexed"], watermark=progress.watermark)

@@ -34,30 +34,42 @@ LAST_WORDS_SECONDS = 5.0
 @click.pass_obj
 def run(app: Application) -> int:
     """Run the daemon: tail, keep retention, verify, answer health checks."""
-    log = app.log
-    log.say(Event.AGENT_STARTED, version=__version__, instance=app.instance, holder=app.holder)
+    app.log.say(Event.AGENT_STARTED, version=__version__, instance=app.instance, holder=app.holder)
+    try:
+        _ship_until_told(app)
+    except (ConfigError, PermanentError) as error:
+        # The log may be read by a machine: what ends it is an event like any other.
+        app.log.say(Event.AGENT_REFUSED, error=app.log.mask(str(error)))
+        return 2 if isinstance(error, ConfigError) else 1
+    app.log.say(Event.AGENT_STOPPED, reason="told to")
+    return 0
+
+
+def _ship_until_told(app: Application) -> None:
     for weakness in app.configuration.settings.weaknesses():
-        log.say(Event.CONFIG_INSECURE, what=weakness)
-    _refuse_wrong_configuration(app)
+        app.log.say(Event.CONFIG_INSECURE, what=weakness)
     stop = threading.Event()
     shipping = Shipping(app)
+    # Before the database is asked: a probe has its answer at once, also while a connection is waited for in vain.
     server = _http_server(app, shipping.reporting)
-    shipping.reporting.systemd.ready()
-    said: Callable[[str], None] = lambda name: log.say(Event.AGENT_STOPPING, signal=name)  # noqa: E731
+
+    def stopping(name: str) -> None:
+        app.log.say(Event.AGENT_STOPPING, signal=name)
+        shipping.reporting.systemd.stopping()
+
     signal.signal(signal.SIGHUP, lambda *_: shipping.jobs.reload())
     try:
-        with stop_on_signals(stop, said):
+        with stop_on_signals(stop, stopping):
+            _refuse_wrong_configuration(app)
+            shipping.reporting.systemd.ready()
             shipping.daemon(stop).run()
     except PermanentError as error:
         shipping.gave_up(error)
         raise
     finally:
-        shipping.reporting.systemd.stopping()
         shipping.line.close()
         if server:
             server.close()
-    log.say(Event.AGENT_STOPPED, reason="told to")
-    return 0
 
 
 class Shipping:
@@ -123,19 +135,14 @@ class Shipping:
     def beat(self) -> None:
         """Show life: to the service manager, and in the state document while the cluster answers."""
         self.reporting.alive()
-        if not self._leading:
-            return
-        # Each by itself, for one store may be away and not the other. The next step meets the same failure and
-        # reports it; until then a cluster that did not take a beat is left in peace.
-        if self._is_heard:
+        self._follow_lag()
+        # The next step meets the same failure and reports it; until then a cluster that did not take a beat is left
+        # in peace.
+        if self._leading and self._is_heard:
             self._is_heard = False
             with suppress(AgentError):
                 self.line.checkpoint.beat()
                 self._is_heard = True
-        with suppress(AgentError):
-            # Asking keeps the lease's session alive through a long wait, and says whether the database answers.
-            if self.line.lease.held():
-                self._measure()
 
     def drain(self) -> None:
         """Take in what is in flight."""
@@ -153,14 +160,14 @@ class Shipping:
             self.line.lease.release()
 
     def gave_up(self, error: PermanentError) -> None:
-        """Say why only a person can go on, where it will be looked for."""
+        """Say in the state document and to probes why only a person can go on."""
         reason = self._app.log.mask(str(error))
-        self._app.log.say(Event.AGENT_REFUSED, error=reason)
+        self.reporting.systemd.stopping()
         self.reporting.health.stopped(time.monotonic(), reason)
         try:
             self._app.state.update(lambda _: {"state": "stopped", "reason": reason, "heartbeat": now_text()})
         except AgentError:
-            # The log has said it; the state document may be the very thing that is damaged.
+            # The log says it as well; the state document may be the very thing that is damaged.
             return
 
     def _step(self) -> bool:
@@ -192,6 +199,17 @@ class Shipping:
         if time.monotonic() - self._measured_at >= MEASURE_SECONDS:
             self._measured_at = time.monotonic()
             self.reporting.lagging(*self.line.measure())
+
+    def _follow_lag(self) -> None:
+        """Measure, or say that nobody can: a figure from before an outage would pass for the present one."""
+        try:
+            # Asking keeps the lease's session alive through a long wait, and says whether the database answers.
+            if self._leading and self.line.lease.held():
+                self._measure()
+                return
+        except AgentError:
+            pass  # the next step meets the same failure and reports it
+        self.reporting.lagging(None, None)
 
     def _took(self, seconds: float) -> None:
         self.reporting.metrics.observe_bulk(seconds)

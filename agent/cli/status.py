@@ -14,6 +14,7 @@ from agent.cli.output import json_option, print_json, print_line
 from agent.errors import AgentError
 from agent.mysql.lag import lag_seconds
 from agent.mysql.lease import Lease
+from agent.observing.line import neutralise
 from agent.observing.status import LiveFacts, is_silent, line, report
 from agent.opensearch.facts import Facts
 
@@ -42,7 +43,8 @@ def _measured(app: Application, frontier: int) -> tuple[datetime, LiveFacts]:
     dead_letters = app.dead_letters.count()
     try:
         backlog = app.rows.backlog(frontier)
-    except AgentError:
+    except AgentError as error:
+        click.echo(neutralise(app.mask(f"warning: lag and backlog are not measured: {error}")), err=True)
         return datetime.now(UTC), LiveFacts(dead_letters=dead_letters)
     lag = lag_seconds(backlog.oldest_created_at, backlog.now, ZoneInfo(app.configuration.settings.source.time_zone))
     now = datetime.fromisoformat(backlog.now).replace(tzinfo=UTC)

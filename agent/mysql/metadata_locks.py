@@ -44,7 +44,9 @@ class MetadataLocks:
         """See `Probe`."""
         try:
             with self._database.connection() as connection:
-                problem, _ = self._sample(connection)
+                # asked first: a grant on what is switched off would be no remedy
+                is_on = str((connection.row("SELECT @@performance_schema") or [0])[0]).upper() in ("1", "ON")
+                problem = self._sample(connection)[0] if is_on else "performance_schema is off"
         except (ConfigError, PermanentError) as error:
             return Availability(ok=False, reason=error.remedy or error.got)
         return Availability(ok=problem is None, reason=problem or "exact: performance_schema.metadata_locks")

@@ -230,7 +230,7 @@ def _checked_id(column: Column, indexes: Mapping[str, str], where: str) -> str:
         raise ConfigError("id must be an integer column", where=where, got=got, remedy="set source.columns.id")
     index = indexes.get(column.name)
     if index is None:
-        remedy = "set source.columns.id to the auto-increment primary key"
+        remedy = f"ADD PRIMARY KEY ({column.name}) to it, or set source.columns.id to its auto-increment primary key"
         raise ConfigError("id must be indexed: every poll reads by it", where=where, got=column.name, remedy=remedy)
     return index
 

@@ -40,7 +40,11 @@ class Event(StrEnum):
     AGENT_STARTED = "agent.started", Level.INFO, "the daemon is up: version, instance, where it continues"
     AGENT_STOPPING = "agent.stopping", Level.INFO, "a signal came; the batch in flight is finished first"
     AGENT_STOPPED = "agent.stopped", Level.INFO, "the daemon ended; `reason` says by whose will"
-    AGENT_REFUSED = "agent.refused", Level.ERROR, "going on would be a guess, so the agent stopped; the remedy is named"
+    AGENT_REFUSED = (
+        "agent.refused",
+        Level.ERROR,
+        "going on is impossible or would be a guess, so the agent stopped; the remedy is named",
+    )
     JOB_FAILED = "job.failed", Level.ERROR, "a scheduled job met an error nobody expected; it runs again at its time"
     LIBRARY_WARNING = "library.warning", Level.WARNING, "a library or the interpreter warned"
 

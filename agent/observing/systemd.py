@@ -6,7 +6,6 @@ is not an error either: systemd's own timeouts speak for themselves.
 
 from __future__ import annotations
 
-import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -23,12 +22,6 @@ class Systemd:
         path = environ.get("NOTIFY_SOCKET", "")
         # A name with a leading @ lives in the abstract namespace, where the first byte is zero.
         self._address = "\0" + path[1:] if path.startswith("@") else path
-        self._watchdog_seconds = _watchdog_seconds(environ)
-
-    @property
-    def watchdog_seconds(self) -> float | None:
-        """Return how often `alive` must be called at least, or None when nobody watches: half of what is allowed."""
-        return self._watchdog_seconds
 
     def ready(self) -> bool:
         """Say that start-up is complete. Every message returns whether it was sent."""
@@ -58,11 +51,3 @@ class Systemd:
         except OSError:
             return False
         return True
-
-
-def _watchdog_seconds(environ: Mapping[str, str]) -> float | None:
-    microseconds = environ.get("WATCHDOG_USEC", "")
-    meant_for = environ.get("WATCHDOG_PID", "")
-    if not microseconds.isdecimal() or int(microseconds) == 0 or (meant_for and meant_for != str(os.getpid())):
-        return None
-    return int(microseconds) / 1_000_000 / 2

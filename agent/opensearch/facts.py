@@ -133,7 +133,8 @@ class Facts:
 
     def lifecycle_policies(self) -> dict[str, str] | None:
         """Return which of our indices an ISM policy manages; None when the plugin is not there or not readable."""
-        answer = self._optional(url_path("_plugins", "_ism", "explain", self._names.pattern()), {})
+        ours = f"{self._names.pattern()},{self._names.agent_prefix}-*"
+        answer = self._optional(url_path("_plugins", "_ism", "explain", ours), {})
         if answer is None:
             return None
         found = {}

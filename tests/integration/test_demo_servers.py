@@ -18,7 +18,8 @@ import pytest
 from demo.cache import cache_folder
 from demo.connection import connect
 from demo.java import bundled_java
-from demo.mariadb_server import MariaDB
+from demo.mariadb_server import MariaDB, start_witness
+from demo.missing import Missing
 from demo.mysql_server import MySQL
 from demo.opensearch_server import Cluster
 from demo.progress import silent
@@ -65,6 +66,24 @@ def test_a_mariadb_gives_the_evidence_of_performance_schema(private_mariadb: Cal
             "SELECT enabled FROM performance_schema.setup_instruments WHERE name = 'wait/lock/metadata/sql/mdl'"
         )
         assert cursor.fetchone() == ("YES",)
+
+
+def test_the_mariadb_from_maven_has_no_plugin_says_so_and_is_a_witness_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    had(lambda: MariaDB(downloaded=True)).remove()
+    monkeypatch.setattr("demo.mariadb_server.installed_programs", lambda: None)
+    with pytest.raises(Missing, match=r"without the plugin metadata_lock_info.*remedy: apt-get"):
+        MariaDB(metadata_lock_info=True)
+    server = start_witness()
+    try:
+        with server.connect() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT @@performance_schema, VERSION()")
+            enabled, version = cursor.fetchone() or (0, "")
+        assert enabled == 1
+        assert version.startswith("11.4")
+    finally:
+        server.remove()
 
 
 def test_a_removed_mariadb_leaves_no_process_and_no_folder(private_mariadb: Callable[..., MariaDB]) -> None:

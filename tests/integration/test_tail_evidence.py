@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 
 # rung → where it is found, and what makes the agent take it
 RUNGS = {
-    "metadata_lock_info": ("mariadb", "auto"),
+    "metadata_lock_info": ("plugin_mariadb", "auto"),
     "metadata_locks": ("with_schema", "auto"),
     "innodb_trx": ("bare", "auto"),
     "grace": ("bare", "grace"),

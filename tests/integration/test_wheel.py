@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import zipfile
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -18,14 +21,21 @@ from tests.world import World
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("agent", "alerts", "config", "dashboards", "index_templates", "README.md", "pyproject.toml", "setup.cfg")
+DISTRIBUTION = "impulse-audit-agent"
+DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
+
+
+def copied() -> list[str]:
+    """Return what the image is built from: nothing else may be needed to build the wheel."""
+    build_stage = DOCKERFILE.partition("\nFROM ")[2].partition("\nFROM ")[0]
+    return [name for line in re.findall(r"^COPY (.*)$", build_stage, re.MULTILINE) for name in line.split()[:-1]]
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel from a copy, so that nothing is left behind in the checkout."""
+    """Build the wheel as the image does, from a copy, so that nothing is left behind in the checkout."""
     tree = tmp_path_factory.mktemp("tree")
-    for name in SOURCES:
+    for name in copied():
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -75,6 +85,36 @@ def test_the_wheel_holds_every_module_and_everything_that_is_installed_elsewhere
     assert shipped
     assert modules | shipped <= held
     assert not [name for name in held if name.startswith(("tests/", "demo/", "benchmarks/", "docs/"))]
+
+
+def test_whatever_the_package_imports_it_declares() -> None:
+    """The environment below borrows what is installed here, which would hide a forgotten dependency."""
+    imported = {
+        name.partition(".")[0]
+        for file in (ROOT / "agent").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    }
+    distributions = metadata.packages_distributions()
+    foreign = {name for name in imported if name not in sys.stdlib_module_names and name != "agent"}
+    assert {distributions[name][0].lower().replace("_", "-") for name in foreign} - brought_by(DISTRIBUTION) == set()
+
+
+def brought_by(distribution: str) -> set[str]:
+    """Return what is installed with a distribution: all it requires, and what that requires in turn."""
+    found: set[str] = set()
+    ahead = {distribution, "boto3"}  # boto3: extra `aws`
+    while ahead:
+        found |= ahead
+        required = {one for name in ahead for one in metadata.requires(name) or [] if "extra ==" not in one}
+        ahead = {re.split(r"[ !~><=;\[(]", one)[0].lower().replace("_", "-") for one in required} - found
+        ahead = {name for name in ahead if _is_installed(name)}
+    return found
+
+
+def _is_installed(name: str) -> bool:
+    return bool(list(metadata.distributions(name=name)))
 
 
 def test_what_runs_is_the_wheel_and_not_the_checkout(environment: Path, tmp_path: Path) -> None:

@@ -111,6 +111,20 @@ def test_it_does_not_pause_while_it_is_behind() -> None:
     assert Stage(seconds=2, tail=scripted(False, False, False, True)).run().tails == [0, 0, 0, 0, 1]
 
 
+def test_a_long_catch_up_shows_life_though_it_pauses_nowhere() -> None:
+    stage = Stage(seconds=600)
+    left = iter(range(100))
+
+    def behind() -> bool:
+        stage.now += 3
+        return next(left, None) is None
+
+    stage.tail = behind
+    beats = [at for at in stage.run().beats if at <= 300]
+    assert len(beats) >= 20
+    assert all(later - earlier <= BEAT_SECONDS + 3 for earlier, later in itertools.pairwise(beats))
+
+
 def test_the_end_drains_what_is_in_flight_and_then_gives_the_lease_back() -> None:
     assert Stage(seconds=1).run().log == ["drain", "release"]
 

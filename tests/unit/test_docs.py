@@ -108,6 +108,12 @@ def test_the_dashboards_page_tells_of_every_alert():
         assert all(condition_text(alert) in line for line in shown)
 
 
+def test_the_architecture_page_says_of_every_room_what_it_owns():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rooms = {folder.parent.name for folder in (ROOT / "agent").glob("*/__init__.py")}
+    assert set(re.findall(r"^\| `agent/(\w+)/` \|", page, re.MULTILINE)) == rooms
+
+
 def test_the_changelog_tells_of_this_version():
     assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
 

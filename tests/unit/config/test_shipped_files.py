@@ -47,6 +47,22 @@ def test_the_shipped_files_name_every_key(file: str, model: type[BaseModel]):
     assert not missing
 
 
+def test_every_key_of_the_agent_file_has_its_default_and_a_reason_beside_it():
+    above, bare = "", []
+    for line in (ROOT / "config" / "agent.yml").read_text(encoding="utf-8").splitlines():
+        if line.lstrip().startswith("#"):
+            above += line
+            continue
+        leaf = re.match(r"\s*(\w+): +([^#\s].*?)(?:\s+#\s*(.*))?$", line)
+        if leaf:
+            said = f"{above} {leaf[3] or ''}"
+            reason = re.sub(r"default( \S+)?", "", said)
+            has_default = "default" in said or leaf[1] in ("url", "hosts", "columns")
+            bare += [] if has_default and len(reason.split()) >= 3 else [line]
+        above = ""
+    assert bare == []
+
+
 @pytest.mark.parametrize("file", ["agent.yml", "retention.yml", "context_fields.yml"])
 def test_what_is_commented_out_is_valid_too(file: str):
     """Taking a comment sign away must not lead to an error that the comment could have avoided."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from agent.observing.status import LiveFacts, line, report
+from tests.fakes.node import Reply, stub_node
 
 NOW = datetime(2026, 11, 23, 21, 4, 5, tzinfo=UTC)
 KEYS = [
@@ -179,3 +182,25 @@ def test_an_agent_that_is_heard_or_has_ended_is_not_called_unheard(changes):
     answer = report(document(**changes), instance="whmcs", now=NOW, poll_seconds=1, live=LiveFacts(unheard="blocked"))
     assert "blocked" not in answer["reason"]
     assert answer["state"] == changes.get("state", "shipping")
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_database_that_does_not_answer_is_named_and_the_rest_is_told_all_the_same(tmp_path, options):
+    config = tmp_path / "agent.yml"
+    nothing = Reply(status=404, body=b'{"_index":"impulse-agent-state","_id":"whmcs","found":false}')
+    with stub_node(lambda request: Reply(body=b'{"count":0}') if "_count" in request.path else nothing) as node:
+        config.write_text(
+            'source: {url: "mysql+pymysql://u:a-Password-1@127.0.0.1:1/whmcs"}\n'
+            f"opensearch: {{hosts: ['{node.url}']}}\n"
+        )
+        command = [sys.executable, "-m", "agent", "-c", str(config), "status", *options]
+        told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert told.returncode == 0
+    assert "never run" in told.stdout
+    (warning,) = told.stderr.splitlines()
+    assert warning.startswith("warning: lag and backlog are not measured: MySQL is unreachable at ")
+    assert "remedy: " in warning
+    assert "a-Password-1" not in warning
+    if options:
+        answer = json.loads(told.stdout)
+        assert (answer["lag_seconds"], answer["backlog_rows"]) == (None, None)
