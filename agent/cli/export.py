@@ -96,23 +96,33 @@ def _lines(app: Application, asking: Question, form: str, *, bom: bool) -> Lines
 
 @contextmanager
 def _destination(output: Path | None) -> Iterator[IO[bytes]]:
-    """Give a file that takes its name only when everything is in it and on the disk."""
+    """Give what the rows are written to: stdout, a pipe or device as it stands, or a new file."""
     if output is None:
         stdout = sys.stdout.buffer
         yield stdout
         stdout.flush()
         return
-    part = output.with_name(f".{output.name}.{secrets.token_hex(4)}.part")
     try:
-        with part.open("xb") as file:
+        # A file in the place of a device would be the end of that device.
+        is_written_to = output.exists() and not output.is_file()
+        with output.open("wb") if is_written_to else _new_file(output) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(output)
     except OSError as failure:
         if isinstance(failure, BrokenPipeError):
             raise
         raise PermanentError("the export can't be written", where=str(output), got=str(failure)) from failure
+
+
+@contextmanager
+def _new_file(output: Path) -> Iterator[IO[bytes]]:
+    """Give a file, its owner's alone, that takes its name only when everything is in it and on the disk."""
+    part = output.with_name(f".{output.name}.{secrets.token_hex(4)}.part")
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(output)
     finally:
         with suppress(FileNotFoundError):
             part.unlink()

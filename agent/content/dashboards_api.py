@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import urllib3
 
-from agent.errors import AgentError, ConfigError, PermanentError, TemporaryError
+from agent.errors import AgentError, ConfigError, PermanentError, TemporaryError, cut
 
 # Dashboards refuses writes without it; any value will do.
 _HEADERS = {"osd-xsrf": "true", "accept": "application/json"}
@@ -116,7 +116,7 @@ def _judged(status: int, data: bytes, where: str) -> dict[str, Any] | None:
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
-        text = data[:_LONGEST_SHOWN].decode("utf-8", "replace")
+        text = cut(data.decode("utf-8", "replace"), _LONGEST_SHOWN)
         raise _error(status, where, f"HTTP {status}, no JSON of Dashboards: {text}")
     if status == _NOT_FOUND and answer.get("statusCode") == _NOT_FOUND:
         return None
@@ -149,11 +149,11 @@ def _tls(ca_file: Path | None, *, verify: bool) -> ssl.SSLContext:
 
 
 def _cause(error: Exception) -> str:
-    return str(error).rpartition(">: ")[2][:_LONGEST_SHOWN]
+    return cut(str(error).rpartition(">: ")[2], _LONGEST_SHOWN)
 
 
 def _shown(answer: Mapping[str, Any]) -> str:
-    return str(answer.get("message") or answer.get("error") or answer)[:_LONGEST_SHOWN]
+    return cut(str(answer.get("message") or answer.get("error") or answer), _LONGEST_SHOWN)
 
 
 def _without_password(url: str) -> str:

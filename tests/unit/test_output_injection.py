@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
 import subprocess
 import sys
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -17,10 +20,10 @@ from hypothesis import strategies as st
 
 from agent.cli.output import print_line
 from agent.csv_cell import cell, line, plain
-from agent.errors import PermanentError
+from agent.errors import PermanentError, cut
 from agent.observing.events import Event
 from agent.observing.logging import set_up
-from agent.observing.mask import SecretMask
+from agent.observing.mask import SHORTEST_SECRET_CHARACTERS, SecretMask
 from agent.retention.archive import MANIFEST, Archive, read_manifest
 
 FORMULAE = [
@@ -126,6 +129,27 @@ def test_a_secret_that_rotates_is_masked_before_and_after():
     assert mask("a first-Secret b fixed-Secret") == "a [secret] b [secret]"
     secret[0] = "second/Secret"
     assert mask("first-Secret second/Secret second%2FSecret") == "[secret] [secret] [secret]"
+
+
+@pytest.mark.parametrize(
+    "quoted", [json.dumps, lambda text: json.dumps(text, ensure_ascii=False), html.escape, quote, quote_plus, repr, str]
+)
+def test_a_secret_is_masked_however_a_server_quotes_it(quoted: Callable[[str], str]):
+    secret = "p\"<ä>'&\\/ %9"
+    said = SecretMask([secret])(f"got {quoted(secret)} and more")
+    assert "[secret]" in said
+    assert not [part for part in ("<", "ä", "&", "%9", "lt;", "u00e4") if part in said], said
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs", "Z", "C"], exclude_characters="·…[]"), min_size=4),
+    st.integers(0, 60),
+    st.integers(1, 120),
+)
+def test_no_beginning_of_a_secret_is_left_where_a_text_was_cut(secret: str, before: int, longest: int):
+    said = SecretMask([secret])(f"{cut('·' * before + secret + '·' * 60, longest)} (remedy: look)")
+    shown = said.replace("[secret]", "")
+    assert not [size for size in range(SHORTEST_SECRET_CHARACTERS, len(secret) + 1) if f"·{secret[:size]}" in shown]
 
 
 def edge(body: str) -> subprocess.CompletedProcess[str]:

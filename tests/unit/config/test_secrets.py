@@ -131,7 +131,7 @@ def test_only_line_ends_are_taken_off(write: Write, content: bytes, password: st
     assert load(write(AGENT + "  username: a\n  password_file: pw\n"), {}).opensearch.read_password() == password
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe", b"a\0b", b"x" * 65_537])
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe", b"a\0b", b"a\nb\n", b"a\rb", b"x" * 65_537])
 def test_a_useless_file_is_a_clear_error_that_shows_nothing_of_it(write: Write, content: bytes | None):
     if content is not None:
         write(content, "pw")
