@@ -99,7 +99,9 @@ class OpenSearchSettings(Section):
     hosts: Annotated[
         tuple[Annotated[str, HttpUrl()], ...], BeforeValidator(split_commas), AfterValidator(not_empty)
     ] = Field(description="URLs of the nodes, a list or comma-separated; the next one is tried when one is gone")
-    username: Annotated[str | None, Text()] = Field(default=None, description="account, see `deploy/` for its role")
+    username: Annotated[str | None, Text("a name without a colon", r"[^:\x00-\x1f\x7f]+")] = Field(
+        default=None, description="account, see `deploy/` for its role"
+    )
     password: Annotated[SecretStr | None, Secret()] = Field(default=None, description="its password")
     password_file: Annotated[Path | None, FilePath()] = Field(
         default=None, description="file that holds the password, read again when the cluster refuses the old one"

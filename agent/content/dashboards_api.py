@@ -6,6 +6,7 @@ that says what was met. It retries nothing; an import that timed out is read bac
 
 from __future__ import annotations
 
+import base64
 import json
 import ssl
 from collections.abc import Mapping
@@ -48,10 +49,13 @@ class DashboardsApi:
                 got=_without_password(url),
                 remedy="Dashboards takes opensearch.username and opensearch.password_file",
             )
+        if not (tenant.isascii() and tenant.isprintable()):
+            raise ConfigError("no name of a tenant", got=repr(tenant), remedy="write global, private, or its name")
         self.url = url.rstrip("/")
         self._headers = dict(_HEADERS) | ({"securitytenant": tenant} if tenant else {})
         if username:
-            self._headers |= urllib3.make_headers(basic_auth=f"{username}:{password}")
+            token = base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
+            self._headers["authorization"] = f"Basic {token}"
         context = _tls(ca_file, verify=verify) if parts.scheme == "https" else None
         self._pool = urllib3.PoolManager(ssl_context=context, retries=False, timeout=timeout_seconds)
 

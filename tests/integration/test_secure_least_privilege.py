@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,6 +15,7 @@ from typing import Any
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from agent.cli import audit_agent
@@ -228,6 +231,42 @@ def letters(run: Callable[..., Any], install: Install) -> None:
     run("dead-letters", "drop", str(first + 1), "--reason", "a test")
 
 
+def the_rest(run: Callable[..., Any], install: Install) -> None:
+    """Do what needs no permission that `everything` does without."""
+    world = install.world
+    world.alerts = yaml.safe_load((Path(__file__).parents[2] / "config" / "alerts.yml").read_text())
+    world.write()
+    run("alerts", "show")
+    run("alerts", "test", "--json")
+    run("backfill", "--slice", "2/2")
+    run("checkpoint", "show")
+    run("dead-letters", "replay")
+    run("search", "--context", "who=w3", "--last", "30d")
+    run("search", "--show", "70")
+    run("verify", "--last", "7d")
+    (archive,) = (world.folder / "archive" / world.instance).glob("*.ndjson.gz")
+    run("archive", "verify", str(archive))
+    run("pause", "retention", "--why", "a test")
+    run("resume", "retention")
+    run("setup")
+
+
+def a_daemon_lives(install: Install) -> None:
+    """Run the daemon until a new row is a document; nothing is denied to it, and it ends as it is told."""
+    world = install.world
+    with (world.folder / "daemon.log").open("w+") as log:
+        daemon = world.start("run", log=log)
+        insert_raw(world.database, [aged(1, action="seen by the daemon")])
+        deadline = time.monotonic() + 60
+        while world.count({"term": {"action": "seen by the daemon"}}) == 0:
+            assert daemon.poll() is None and time.monotonic() < deadline, (world.folder / "daemon.log").read_text()
+            time.sleep(0.2)
+        daemon.terminate()
+        assert daemon.wait(60) == 0
+    said = (world.folder / "daemon.log").read_text()
+    assert not re.search(r"denie|degraded|deferred|failed|insecure", said) or "source.tls.verify" in said, said
+
+
 @pytest.mark.parametrize("server", ["mariadb", "mysql9"])
 def test_every_verb_works_with_the_accounts_of_deploy_alone(
     request: pytest.FixtureRequest, made: Made, server: str
@@ -248,6 +287,8 @@ def test_every_verb_works_with_the_accounts_of_deploy_alone(
         assert code == 0, (arguments, output, error)
 
     everything(run, install)
+    the_rest(run, install)
+    a_daemon_lives(install)
 
     assert install.world.database.count() == install.world.count()
     accounts = ("grant", "permission", "needless", "mysql TLS")
@@ -340,6 +381,61 @@ def test_the_reader_searches_and_nothing_else(standing: tuple[Install, set[str]]
         reader.remove()
     assert set(refusals.values()) == {403}, refusals
     assert install.in_process("verify")[0] == 0
+
+
+# Each verb that changes something, somewhere, for whoever may.
+CHANGING = [
+    ["setup"],
+    ["sync"],
+    ["sync", "--restart"],
+    ["retain", "--execute", "--release-brake"],
+    ["verify", "--repair", "--delete-orphans"],
+    ["backfill"],
+    ["rebuild", "--all"],
+    ["pause", "tail", "--why", "a test"],
+    ["resume", "tail"],
+    ["dead-letters", "replay"],
+    ["dead-letters", "drop", "70", "--reason", "a test"],
+    ["checkpoint", "rewind", "--to-id", "1", "--yes"],
+]
+
+
+def test_with_the_readers_account_no_verb_changes_anything_on_either_side(
+    standing: tuple[Install, set[str]],
+) -> None:
+    install, _ = standing
+    world = install.world
+    reader = Account("reader-of-verbs", READER)
+    before = kept(install)
+    told = {}
+    try:
+        world.write({"opensearch.username": reader.name})
+        for verb in CHANGING:
+            outcome = world.run(*verb)
+            told[" ".join(verb)] = (outcome.code, outcome.stderr.strip().splitlines()[-1:])
+        daemon = world.start("run")
+        time.sleep(5)
+        daemon.terminate()
+        daemon.communicate(timeout=60)
+    finally:
+        world.write({"opensearch.username": install.account.name})
+        reader.remove()
+    assert kept(install) == before
+    wrong = {verb: said for verb, said in told.items() if said[0] == 0 or "OpenSearch denies" not in "".join(said[1])}
+    assert wrong == {}
+
+
+def kept(install: Install) -> dict[str, Any]:
+    """Return all that an agent could change: the rows, the documents, the state, the journal, the templates."""
+    world = install.world
+    world.refresh()
+    found = call("POST", "/impulse-*/_search?size=1000&version=true", {"query": {"match_all": {}}})["hits"]["hits"]
+    return {
+        "rows": world.database.count(),
+        "documents": sorted((hit["_index"], hit["_id"], hit["_version"]) for hit in found),
+        "indices": sorted(call("GET", "/impulse-*")),
+        "templates": call("GET", "/_index_template/impulse-*"),
+    }
 
 
 def searched_as(install: Install, reader: Account) -> None:
