@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from typing import Any
+from typing import Any, Never
 
 from pymysql.connections import Connection as DriverConnection
+from pymysql.constants import CR
+from pymysql.err import OperationalError
 
 from agent.errors import ConfigError
 from agent.mysql.source import TlsSettings
@@ -28,13 +30,31 @@ class Unconfigured(DriverConnection):
         return unverified
 
 
+class ClearPassword:
+    """Refuse what the driver does for any server that asks: send the password as it is.
+
+    Only a server whose certificate was checked may see it; whoever is in between could ask for it too.
+    """
+
+    def __init__(self, connection: DriverConnection[Any]) -> None:
+        del connection
+
+    def authenticate(self, packet: object) -> Never:
+        """Raise OperationalError."""
+        del packet
+        raise OperationalError(CR.CR_AUTH_PLUGIN_CANNOT_LOAD, "the server asks for the password in clear text")
+
+
 def tls_arguments(settings: TlsSettings | None, driver: str) -> dict[str, Any]:
     """Return connect arguments. Without settings the driver's own preference holds: TLS if the server offers it."""
-    if settings is None:
-        return {}
     if driver != "pymysql":
-        return _mysqlclient_arguments(settings)
-    return {"ssl": _context(settings)} if settings.enabled else {"ssl_disabled": True}
+        return _mysqlclient_arguments(settings) if settings else {}
+    guarded: dict[str, Any] = {"auth_plugin_map": {b"mysql_clear_password": ClearPassword, b"dialog": ClearPassword}}
+    if settings is None:
+        return guarded
+    if not settings.enabled:
+        return {"ssl_disabled": True, **guarded}
+    return {"ssl": _context(settings), **({} if settings.verify else guarded)}
 
 
 def _context(settings: TlsSettings) -> ssl.SSLContext:
