@@ -93,11 +93,21 @@ class SourceSettings(Section):
         return self.url.password
 
 
+def _without_credentials(hosts: object) -> object:
+    # Before anything is split or shown: a comma may be part of a password.
+    for position, host in enumerate(hosts if isinstance(hosts, list) else [hosts]):
+        if "@" in str(host):
+            remedy = "; credentials go to opensearch.username and opensearch.password_file"
+            at = (position,) if isinstance(hosts, list) else ()
+            refuse("a URL as https://host:9200", hint=remedy, got="one with an @", at=at)
+    return split_commas(hosts)
+
+
 class OpenSearchSettings(Section):
     """Name the cluster, the account, and what its indices are called and made of."""
 
     hosts: Annotated[
-        tuple[Annotated[str, HttpUrl()], ...], BeforeValidator(split_commas), AfterValidator(not_empty)
+        tuple[Annotated[str, HttpUrl()], ...], BeforeValidator(_without_credentials), AfterValidator(not_empty)
     ] = Field(description="URLs of the nodes, a list or comma-separated; the next one is tried when one is gone")
     username: Annotated[str | None, Text("a name without a colon", r"[^:\x00-\x1f\x7f]+")] = Field(
         default=None, description="account, see `deploy/` for its role"
