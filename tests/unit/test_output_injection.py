@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.cli.output import print_line
+from agent.cli.output import print_json, print_line
 from agent.csv_cell import cell, line, plain
 from agent.errors import PermanentError, cut
 from agent.observing.events import Event
@@ -44,6 +44,7 @@ FORGERIES = [
     "\r\x1b[2K\x1b[1A all is well",
     "\x1b]0;title\x07",
     "\x9b2J",
+    "a\x7fb",
     "a\u2028b",
     "a\u202eb",
     'x" level=error "y',
@@ -96,6 +97,16 @@ def test_a_line_for_a_person_is_one_line(capsys: pytest.CaptureFixture[str], tex
     out = capsys.readouterr().out
     assert len(out.splitlines()) == 1
     assert not [c for c in out[:-1] if unicodedata.category(c) in INVISIBLE]
+
+
+@pytest.mark.parametrize("text", [text for text in FORGERIES if text != "\ud800"])
+def test_json_is_one_line_that_acts_on_nothing_and_means_the_same(capsys: pytest.CaptureFixture[str], text: str):
+    print_json({text: [text, "ä🎈"]})
+    out = capsys.readouterr().out
+    assert json.loads(out) == {text: [text, "ä🎈"]}
+    assert len(out.splitlines()) == 1
+    assert not [c for c in out[:-1] if unicodedata.category(c) in INVISIBLE]
+    assert "ä🎈" in out
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "..", ".", "", "a\0b", "a\nb", "/etc", "-rf", "~"])
