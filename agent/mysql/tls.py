@@ -62,10 +62,13 @@ def _context(settings: TlsSettings) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
         if settings.client_cert:
             key = str(settings.client_key) if settings.client_key else None
-            context.load_cert_chain(str(settings.client_cert), key)
+            # Without a password OpenSSL asks the terminal for one, and waits.
+            context.load_cert_chain(str(settings.client_cert), key, password="")
     except (OSError, ssl.SSLError) as error:
         files = ", ".join(str(file) for file in (settings.ca_file, settings.client_cert, settings.client_key) if file)
-        raise ConfigError("TLS files cannot be read", where="source.tls", got=f"{files}: {error}") from error
+        remedy = "check that the files exist, can be read by the agent and are PEM; the key without a passphrase"
+        got = f"{files}: {error.strerror or error}"
+        raise ConfigError("TLS files cannot be read", where="source.tls", got=got, remedy=remedy) from error
     # servers make their own certificate authorities, whose certificates often lack the extensions the strict mode
     # of newer Python versions asks for; signature, validity and host name are still checked
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
