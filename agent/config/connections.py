@@ -48,7 +48,9 @@ class TlsSettings(Section):
     client_cert: Annotated[Path | None, FilePath()] = Field(
         default=None, description="PEM of the client certificate, for accounts made with REQUIRE X509"
     )
-    client_key: Annotated[Path | None, FilePath()] = Field(default=None, description="PEM of its private key")
+    client_key: Annotated[Path | None, FilePath()] = Field(
+        default=None, description="PEM of its private key, without a passphrase"
+    )
     verify: Annotated[bool, Flag()] = Field(
         default=True, description="check certificate and host name; false warns at every start"
     )
@@ -120,7 +122,9 @@ class OpenSearchSettings(Section):
         default=None, description="PEM of the authorities to trust; without it, those of the machine"
     )
     client_cert: Annotated[Path | None, FilePath()] = Field(default=None, description="PEM of a client certificate")
-    client_key: Annotated[Path | None, FilePath()] = Field(default=None, description="PEM of its private key")
+    client_key: Annotated[Path | None, FilePath()] = Field(
+        default=None, description="PEM of its private key, without a passphrase"
+    )
     verify: Annotated[bool, Flag()] = Field(
         default=True, description="check certificate and host name; false warns at every start"
     )
