@@ -21,6 +21,7 @@ from click.testing import CliRunner
 from agent.cli import audit_agent
 from agent.errors import AgentError
 from demo.mariadb_server import MariaDB
+from demo.mysql_server import MySQL
 from demo.table import TABLE
 from tests.integration.certificates import Authority
 from tests.integration.retention_world import aged, insert_raw
@@ -297,28 +298,39 @@ def test_every_verb_works_with_the_accounts_of_deploy_alone(
     assert [name for name in install.complaints(process=True) if name.startswith(accounts)] == []
 
 
-@pytest.fixture(scope="module")
-def standing(
-    tls_mariadb: tuple[MariaDB, Authority], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Install, set[str]]]:
-    """An install that has shipped, on accounts that may do all that is configured, and what `check` says of it."""
-    server, authority = tls_mariadb
-    with making(tmp_path_factory.mktemp("standing")) as make:
-        settings = {"source.tls": {"ca_file": str(authority.file)}, "tail.gaps.evidence": "metadata_locks"}
-        install = make(server.url, DELETER, SETTINGS, **settings)
+@contextmanager
+def standing_on(url: str, folder: Path, tls: dict[str, Any]) -> Iterator[Install]:
+    """Give an install that has shipped, on accounts that may do all that is configured."""
+    with making(folder) as make:
+        settings = {"source.tls": tls, "tail.gaps.evidence": "metadata_locks"}
+        install = make(url, DELETER, SETTINGS, **settings)
         fill(install.world.database)
         for verb in ("setup", "sync"):
             assert install.in_process(verb)[0] == 0
-        yield install, set(install.complaints())
+        yield install
+
+
+@pytest.fixture(scope="module")
+def standing(tls_mariadb: tuple[MariaDB, Authority], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install]:
+    server, authority = tls_mariadb
+    with standing_on(server.url, tmp_path_factory.mktemp("standing"), {"ca_file": str(authority.file)}) as install:
+        yield install
+
+
+@pytest.fixture(scope="module")
+def standing_on_mysql9(mysql9: MySQL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install]:
+    with standing_on(mysql9.url, tmp_path_factory.mktemp("standing"), {"verify": False}) as install:
+        yield install
 
 
 def is_about_accounts(name: str) -> bool:
     return name.startswith(("grant", "permission", "needless", "mysql", "table"))
 
 
+@pytest.mark.parametrize("server", ["standing", "standing_on_mysql9"])
 @pytest.mark.parametrize("number", range(5))
-def test_a_grant_taken_away_is_named_alone(standing: tuple[Install, set[str]], number: int) -> None:
-    install, _ = standing
+def test_a_grant_taken_away_is_named_alone(request: pytest.FixtureRequest, server: str, number: int) -> None:
+    install: Install = request.getfixturevalue(server)
     grants = install.database_account.grants
     assert len(grants) == 5
     install.database_account.revoke(grants[number])
@@ -340,49 +352,46 @@ def named(remedies: set[str]) -> set[str]:
     return {without_backticks(remedy) for remedy in remedies}
 
 
-def test_process_for_innodb_trx_is_named_alone(standing: tuple[Install, set[str]]) -> None:
-    install, _ = standing
-    install.world.write({"tail.gaps.evidence": "innodb_trx"})
+def test_process_for_innodb_trx_is_named_alone(standing: Install) -> None:
+    standing.world.write({"tail.gaps.evidence": "innodb_trx"})
     try:
-        found = install.complaints()
+        found = standing.complaints()
     finally:
-        install.world.write({"tail.gaps.evidence": "metadata_locks"})
+        standing.world.write({"tail.gaps.evidence": "metadata_locks"})
     assert [name for name in found if is_about_accounts(name)] == ["grant PROCESS ON *.*"]
-    assert f"GRANT PROCESS ON *.* TO '{install.database_account.user}'" in found["grant PROCESS ON *.*"]
+    assert f"GRANT PROCESS ON *.* TO '{standing.database_account.user}'" in found["grant PROCESS ON *.*"]
 
 
 @pytest.mark.parametrize(
     ("action", "kind"),
     [pytest.param(*each, marks=[] if each in SAMPLED else [pytest.mark.slow]) for each in PERMISSIONS],
 )
-def test_a_permission_taken_away_is_named_alone(standing: tuple[Install, set[str]], action: str, kind: str) -> None:
-    install, _ = standing
-    install.account.permit(without(WRITER, action, kind))
+def test_a_permission_taken_away_is_named_alone(standing: Install, action: str, kind: str) -> None:
+    standing.account.permit(without(WRITER, action, kind))
     try:
-        found = install.complaints()
+        found = standing.complaints()
     finally:
-        install.account.permit(WRITER)
+        standing.account.permit(WRITER)
     assert [name for name in found if name.startswith("permission ")] == [f"permission {action}"]
 
 
-def test_the_reader_searches_and_nothing_else(standing: tuple[Install, set[str]]) -> None:
+def test_the_reader_searches_and_nothing_else(standing: Install) -> None:
     """Its account asks the cluster directly: what a person could try with curl."""
-    install, _ = standing
-    index = f"impulse-audit-{install.world.instance}"
-    install.world.refresh()
+    index = f"impulse-audit-{standing.world.instance}"
+    standing.world.refresh()
     reader = Account("reader-under-test", READER)
     try:
         assert asked("POST", f"/{index}/_search", {"query": {"match_all": {}}}, user=reader.name)[0] == 200
         assert call("POST", f"/{index}/_count", user=reader.name)["count"] > 0
-        searched_as(install, reader)
+        searched_as(standing, reader)
         refusals = {
             f"{method} {path}": asked(method, path, body, user=reader.name)[0]
-            for method, path, body in forbidden_to_readers(index, install.world.instance)
+            for method, path, body in forbidden_to_readers(index, standing.world.instance)
         }
     finally:
         reader.remove()
     assert set(refusals.values()) == {403}, refusals
-    assert install.in_process("verify")[0] == 0
+    assert standing.in_process("verify")[0] == 0
 
 
 # Each verb that changes something, somewhere, for whoever may.
@@ -403,12 +412,11 @@ CHANGING = [
 
 
 def test_with_the_readers_account_no_verb_changes_anything_on_either_side(
-    standing: tuple[Install, set[str]],
+    standing: Install,
 ) -> None:
-    install, _ = standing
-    world = install.world
+    world = standing.world
     reader = Account("reader-of-verbs", READER)
-    before = kept(install)
+    before = kept(standing)
     told = {}
     try:
         world.write({"opensearch.username": reader.name})
@@ -420,9 +428,9 @@ def test_with_the_readers_account_no_verb_changes_anything_on_either_side(
         daemon.terminate()
         daemon.communicate(timeout=60)
     finally:
-        world.write({"opensearch.username": install.account.name})
+        world.write({"opensearch.username": standing.account.name})
         reader.remove()
-    assert kept(install) == before
+    assert kept(standing) == before
     wrong = {verb: said for verb, said in told.items() if said[0] == 0 or "OpenSearch denies" not in "".join(said[1])}
     assert wrong == {}
 
