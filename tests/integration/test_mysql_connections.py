@@ -172,7 +172,7 @@ def test_an_account_that_requires_a_certificate_gets_in_with_it_alone(
 ) -> None:
     database = Database(tls_server.url)
     url = database.create_user("SELECT ON {database}.*", password=SECRET)
-    database.execute(f"ALTER USER `{url.split('//')[1].split(':')[0]}`@`%%` REQUIRE X509")
+    database.execute(f"ALTER USER `{url.split('//')[1].split(':')[0]}`@`%` REQUIRE X509")
     certificate, key = authority.issue("client")
     holding = Tls(ca_file=authority.file, client_cert=certificate, client_key=key)
 

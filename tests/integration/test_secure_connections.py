@@ -180,7 +180,7 @@ def test_a_half_written_password_file_is_told_without_showing_it(
     assert "source.password_file" in str(failure.value)
 
 
-ODD = ["Aa1@:/?#[]!$&'()*+,;=%20\"\\", "Aa1-pä€ß-🎈 and blanks", "Aa1%2F%%s%(x)s{}${HOME}$${", "$Aa1&<b>'é"]
+ODD = ["Aa1@:/?#[]!$&'()*+,;=%20\"\\%s%(x)s{}${HOME}$${<b>", "Aa1-pä€ß-🎈 and blanks"]
 
 
 @pytest.mark.parametrize("password", ODD)
@@ -202,7 +202,7 @@ def test_a_password_of_any_characters_gets_in_and_is_shown_nowhere(
         outcome = world.run("sync", env=variables(password))
         assert (outcome.code, world.count()) == (0, 2), outcome.stderr
 
-        for verb in (["sync"], ["check"], ["check", "--json"], ["status"], ["explain", "1", "--json"]):
+        for verb in (["sync"], ["check", "--json"], ["explain", "1"]):
             outcome = world.run(*verb, env=variables(f"{password}!"))
             assert outcome.code in (1, 2)
             shown = outcome.stdout + outcome.stderr

@@ -239,7 +239,7 @@ def the_rest(run: Callable[..., Any], install: Install) -> None:
     world.write()
     run("alerts", "show")
     run("alerts", "test", "--json")
-    run("backfill", "--slice", "2/2")
+    run("backfill", "--slice", "1/2")
     run("checkpoint", "show")
     run("dead-letters", "replay")
     run("search", "--context", "who=w3", "--last", "30d")
