@@ -6,7 +6,9 @@ import csv
 import html
 import io
 import json
+import os
 import re
+import stat
 import subprocess
 import sys
 import unicodedata
@@ -18,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.cli.export import _destination
 from agent.cli.output import print_json, print_line
 from agent.csv_cell import cell, line, plain
 from agent.errors import PermanentError, cut
@@ -199,3 +202,35 @@ def test_no_error_on_its_way_out_shows_a_secret_or_acts_on_the_terminal(
     assert "[secret] [secret]" in done.stderr
     assert "\x1b" not in done.stderr
     assert ("Traceback" in done.stderr) is (raised == "RuntimeError")
+
+
+def test_an_export_is_its_owners_alone_whatever_the_umask(tmp_path: Path):
+    before = os.umask(0)
+    try:
+        with _destination(tmp_path / "export.csv") as file:
+            file.write(b"rows")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "export.csv").stat().st_mode) == 0o600
+
+
+def test_an_export_takes_the_place_of_a_link_and_not_of_what_it_leads_to(tmp_path: Path):
+    (tmp_path / "victim").write_text("untouched")
+    (tmp_path / "export.csv").symlink_to(tmp_path / "victim")
+    with _destination(tmp_path / "export.csv") as file:
+        file.write(b"rows")
+    assert (tmp_path / "victim").read_text() == "untouched"
+    assert (tmp_path / "export.csv").read_bytes() == b"rows"
+
+
+def test_an_export_into_a_pipe_leaves_the_pipe_in_its_place(tmp_path: Path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with _destination(pipe) as file:
+            file.write(b"rows")
+        assert os.read(reader, 100) == b"rows"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
