@@ -128,7 +128,7 @@ def private_opensearch(short_lived: bool) -> Iterator[Callable[..., Cluster]]:
         cluster.stop()
 
 
-@pytest.fixture(params=["mariadb", *(["given"] if GIVEN_URL else [])])
+@pytest.fixture(params=[least_privilege.SERVER or "mariadb", *(["given"] if GIVEN_URL else [])])
 def database_server(request: pytest.FixtureRequest) -> str:
     """Give the URL of each server the integration tests run on."""
     return GIVEN_URL if request.param == "given" and GIVEN_URL else str(request.getfixturevalue("mariadb"))
