@@ -50,8 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if least_privilege.SERVER:
         for item in items:
             marker = item.get_closest_marker("own_accounts")
-            if marker:
-                item.add_marker(pytest.mark.skip(f"own accounts: {marker.args[0]}"))
+            if marker or item.get_closest_marker("secured"):
+                item.add_marker(pytest.mark.skip(marker.args[0] if marker else "has accounts of its own"))
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ from tests.fakes.node import Reply, Request, StubNode, stub_node
 from tests.integration.retention_world import aged, insert_raw
 from tests.world import World
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.own_accounts("plants its own passwords")]
 
 SOURCE, REPLICA, CLUSTER, DASHBOARDS = "planted-Mysql:9/@x", "planted-Replica-7%", "planted-Cluster-8", "planted-Dash-6"
 SECRETS = (SOURCE, REPLICA, CLUSTER, DASHBOARDS)
