@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check lint types layers bench audit wheel clean
+.PHONY: help demo test test-slow test-accounts check lint types layers bench audit wheel clean
 
 help: ## show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,11 @@ test: $(STAMP) ## all tests but the long ones, on real servers
 
 test-slow: $(STAMP) ## the long ones: chaos, soak, a million rows
 	@$(BIN)/python -m pytest -m slow --timeout 3600
+
+test-accounts: $(STAMP) ## the integration tests again, on TLS with the accounts of deploy/ (needs the secured node)
+	@for server in mariadb mysql9; do \
+		AUDIT_TEST_LEAST_PRIVILEGE=$$server $(BIN)/python -m pytest tests/integration tests/contract -m "integration and not slow" || exit 1; \
+	done
 
 check: lint types layers ## format, lint, types, layers
 

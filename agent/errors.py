@@ -9,6 +9,8 @@ A bad document is none of these: it is a value, a dead letter.
 
 from __future__ import annotations
 
+CUT = "…"
+
 
 class AgentError(Exception):
     """State what failed, where, what was met there, and the remedy, in one line a person can act on."""
@@ -59,3 +61,8 @@ class TemporaryError(AgentError):
         super().__init__(what, where=where, got=got, remedy=remedy)
         self.kind = kind
         self.retry_after_seconds = retry_after_seconds
+
+
+def cut(text: str, longest: int) -> str:
+    """Return what a message can carry of a long text; where it was cut, `CUT` says so: a secret may be cut with it."""
+    return text if len(text) <= longest else text[: longest - len(CUT)] + CUT

@@ -25,6 +25,7 @@ from demo.mariadb_server import MariaDB, start_witness
 from demo.missing import Missing
 from demo.mysql_server import MySQL
 from demo.opensearch_server import Cluster
+from tests import least_privilege
 from tests.world import Database, Outcome, World
 
 # A run from a background shell inherits a SIGINT that is ignored, and would hand it down to every process it starts.
@@ -45,9 +46,22 @@ def had(make: Callable[[], Server]) -> Server:
         pytest.skip(f"no server: {missing}")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out, on the users of deploy/, what brings accounts or servers of its own."""
+    if least_privilege.SERVER:
+        for item in items:
+            marker = item.get_closest_marker("own_accounts")
+            if marker or item.get_closest_marker("secured"):
+                item.add_marker(pytest.mark.skip(marker.args[0] if marker else "has accounts of its own"))
+
+
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[str]:
     """Give the URL of a MariaDB that proves gaps dead, by its plugin if it has one; root without a password."""
+    if least_privilege.SERVER:
+        with least_privilege.tls_server() as url:
+            yield url
+        return
     given = os.environ.get("DEMO_MYSQL_URL")
     if given:
         yield given
@@ -86,7 +100,7 @@ def short_lived(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(scope="session")
 def opensearch(short_lived: bool) -> Iterator[str]:
     """Give the URL of one OpenSearch node."""
-    given = os.environ.get("DEMO_OPENSEARCH_URL")
+    given = least_privilege.URL if least_privilege.SERVER else os.environ.get("DEMO_OPENSEARCH_URL")
     if given:
         yield given
         return
@@ -124,7 +138,7 @@ def private_opensearch(short_lived: bool) -> Iterator[Callable[..., Cluster]]:
         cluster.stop()
 
 
-@pytest.fixture(params=["mariadb", *(["given"] if GIVEN_URL else [])])
+@pytest.fixture(params=[least_privilege.SERVER or "mariadb", *(["given"] if GIVEN_URL else [])])
 def database_server(request: pytest.FixtureRequest) -> str:
     """Give the URL of each server the integration tests run on."""
     return GIVEN_URL if request.param == "given" and GIVEN_URL else str(request.getfixturevalue("mariadb"))

@@ -19,6 +19,7 @@ from agent.opensearch.partitions import ClusterPartitions
 from agent.opensearch.search import Search
 from agent.opensearch.shipped import shipped_templates
 from agent.opensearch.templates import Templates
+from tests.least_privilege import administrators_cluster, agents_account
 
 
 class Corner:
@@ -83,10 +84,12 @@ class Corner:
 @contextmanager
 def corner_of(url: str) -> Iterator[Corner]:
     """Give a corner of the cluster at `url`."""
-    cluster = open_cluster(OpenSearchSettings(hosts=(url,)))
+    cluster = open_cluster(OpenSearchSettings(hosts=(url,), **agents_account(url)))
     corner = Corner(cluster)
+    remover = administrators_cluster(url)
     try:
         yield corner
     finally:
-        corner.remove()
+        Corner(remover, mark=corner.mark).remove()
+        remover.close()
         cluster.close()

@@ -28,23 +28,30 @@ from pymysql.cursors import Cursor
 from demo.connection import connect, with_database
 from demo.rows import AuditRow, insert, rows
 from demo.table import TABLE, Kind, create_settings, create_table
+from tests import least_privilege
+from tests.least_privilege import SuiteAccount, administrator
 
 
 class Database:
-    """Hold one fresh database; `connection` is root's, autocommit."""
+    """Hold one fresh database; `connection` is root's, autocommit, and `url` what an agent is given."""
 
     def __init__(self, server_url: str) -> None:
         self.name = f"audit_{uuid.uuid4().hex[:10]}"
         self.server_url = server_url
-        self.url = with_database(server_url, self.name)
+        self.root_url = self.url = with_database(server_url, self.name)
         with connect(server_url) as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE `{self.name}` CHARACTER SET utf8mb4")
-        self.connection = connect(self.url)
+        self.connection = connect(self.root_url)
         self._users: list[str] = []
+        self._account: SuiteAccount | None = None
+        if least_privilege.SERVER:
+            self._account = SuiteAccount(self.connection, self.name, server_url)
+            self._users.append(self._account.name)
+            self.url = self._account.url
 
     def connect(self) -> Connection[Cursor]:
         """Open another connection, for a transaction of its own."""
-        return connect(self.url)
+        return connect(self.root_url)
 
     def execute(self, sql: str, arguments: Sequence[object] | None = None) -> tuple[tuple[Any, ...], ...]:
         with self.connection.cursor() as cursor:
@@ -53,9 +60,13 @@ class Database:
 
     def create_table(self, kind: Kind | str = Kind.TIMESTAMP, *, table: str = TABLE) -> None:
         create_table(self.connection, kind, table=table)
+        if self._account:
+            self._account.grant("reader", "deleter", table=table)
 
     def create_settings(self, values: Mapping[str, str | None] | None = None) -> None:
         create_settings(self.connection, values)
+        if self._account:
+            self._account.grant("settings")
 
     def insert(self, content: Iterable[AuditRow], *, table: str = TABLE) -> int:
         return insert(self.connection, content, table=table)
@@ -183,14 +194,13 @@ class World:
 
     def request(self, method: str, path: str, body: object = None) -> Any:
         """Ask the cluster something, past the agent; None when what is asked for does not exist."""
-        data = None if body is None else json.dumps(body).encode()
-        request = Request(
-            f"{self.opensearch_url}{path}", data=data, method=method, headers={"Content-Type": "application/json"}
-        )
+        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        kind = "application/x-ndjson" if isinstance(body, bytes) else "application/json"
+        request = Request(f"{self.opensearch_url}{path}", data=data, method=method, headers={"Content-Type": kind})
         give_up = time.monotonic() + 30
         while True:
             try:
-                with urlopen(request, timeout=30) as response:
+                with urlopen(request, timeout=60, context=administrator(self.opensearch_url)) as response:
                     text = response.read()
                 return json.loads(text) if text.strip() else {}
             except HTTPError as error:
@@ -237,9 +247,10 @@ class World:
         """Return a complete agent.yml: one node, no listener, everything else at its default."""
         return {
             "instance": self.instance,
-            "source": {"url": self.database.url},
+            "source": {"url": self.database.url, **least_privilege.tls_of(self.database.server_url)},
             "opensearch": {
                 "hosts": [self.opensearch_url],
+                **least_privilege.agents_account(self.opensearch_url),
                 "index_prefix": self.index_prefix,
                 "agent_prefix": self.agent_prefix,
                 "replicas": 0,

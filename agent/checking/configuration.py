@@ -9,6 +9,7 @@ from agent.config.loading import Configuration
 from agent.config.retention import RetentionSettings
 
 _REMEDIES = {
+    "source.tls": "set source.tls with its ca_file",
     "source.tls.verify": "name the authority in source.tls.ca_file and set verify: true",
     "opensearch.verify": "name the authority in opensearch.ca_file and set verify: true",
     "opensearch.hosts": "write https:// in opensearch.hosts",

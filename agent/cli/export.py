@@ -97,16 +97,16 @@ def _lines(app: Application, asking: Question, form: str, *, bom: bool) -> Lines
 
 @contextmanager
 def _destination(output: Path | None) -> Iterator[IO[bytes]]:
-    """Give what rows are written to."""
+    """Give what the rows are written to: stdout, a pipe or device as it stands, or a new file."""
     if output is None:
         stdout = sys.stdout.buffer
         yield stdout
         stdout.flush()
         return
     try:
-        # A device or a pipe is written to; a file of its name must not take its place.
-        is_stream = output.exists() and not output.is_file()
-        with output.open("wb") if is_stream else _replaced(output.resolve()) as file:
+        # A file in the place of a device would be the end of that device.
+        is_written_to = output.exists() and not output.is_file()
+        with output.open("wb") if is_written_to else _new_file(output) as file:
             yield file
     except OSError as failure:
         if isinstance(failure, BrokenPipeError):
@@ -115,15 +115,19 @@ def _destination(output: Path | None) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _replaced(output: Path) -> Iterator[IO[bytes]]:
-    """Give a file that takes its name, and the mode of what bore it, only when everything is in it and on the disk."""
+def _new_file(output: Path) -> Iterator[IO[bytes]]:
+    """Give a file that takes its name only when everything is in it and on the disk.
+
+    It is its owner's alone, or has the mode of the file it replaces. A link is replaced, not followed: in a folder that
+    others write to it may lead anywhere.
+    """
     part = output.with_name(f".{output.name}.{secrets.token_hex(4)}.part")
     try:
-        with part.open("xb") as file:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if output.exists():
+        if output.is_file() and not output.is_symlink():
             shutil.copymode(output, part)
         part.replace(output)
     finally:

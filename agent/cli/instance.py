@@ -19,7 +19,6 @@ from agent.config.settings_file import load
 from agent.errors import ConfigError
 from agent.observing.mask import SecretMask
 from agent.opensearch.client import Cluster, open_cluster
-from agent.opensearch.credentials import basic_token
 from agent.opensearch.names import Names
 from agent.opensearch.search import Search
 from agent.opensearch.state import ClusterState
@@ -75,9 +74,10 @@ class Instance:
             with suppress(ConfigError):
                 yield settings.source.read_password() or ""
             with suppress(ConfigError):
-                password = settings.opensearch.read_password() or ""
-                # What a server or proxy may quote back is the header.
-                yield from (password, basic_token(settings.opensearch.username or "", password))
+                yield settings.opensearch.read_password() or ""
+            if "cluster" in vars(self):
+                # Nothing was sent before, so no server can have quoted it back.
+                yield from self.cluster.secrets()
 
         return SecretMask([url.password or "" for url in urls], rotating=rotating)
 

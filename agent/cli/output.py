@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 import orjson
 
-from agent.observing.line import neutralise
+from agent.observing.line import neutralise, neutralise_json
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -17,7 +17,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object on one line."""
-    click.echo(orjson.dumps(value, default=str).decode())
+    click.echo(neutralise_json(orjson.dumps(value, default=str).decode()))
 
 
 def print_line(text: str) -> None:

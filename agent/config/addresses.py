@@ -183,8 +183,6 @@ def _http_fault(text: str) -> str:
         return "the port is a number from 1 to 65535"
     if parts.scheme not in {"http", "https"}:
         return "http:// or https:// comes first"
-    if "@" in text:
-        return "credentials go to opensearch.username and opensearch.password_file"
     if re.search(r"[\s\x00-\x1f\\]", text) or not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9a-fA-F:.]+", parts.hostname or ""):
         return "the host is missing or holds a character no host has"
     if port == 0:

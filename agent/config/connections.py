@@ -48,7 +48,9 @@ class TlsSettings(Section):
     client_cert: Annotated[Path | None, FilePath()] = Field(
         default=None, description="PEM of the client certificate, for accounts made with REQUIRE X509"
     )
-    client_key: Annotated[Path | None, FilePath()] = Field(default=None, description="PEM of its private key")
+    client_key: Annotated[Path | None, FilePath()] = Field(
+        default=None, description="PEM of its private key, without a passphrase"
+    )
     verify: Annotated[bool, Flag()] = Field(
         default=True, description="check certificate and host name; false warns at every start"
     )
@@ -93,13 +95,25 @@ class SourceSettings(Section):
         return self.url.password
 
 
+def _without_credentials(hosts: object) -> object:
+    # Before anything is split or shown: a comma may be part of a password.
+    for position, host in enumerate(hosts if isinstance(hosts, list) else [hosts]):
+        if "@" in str(host):
+            remedy = "; credentials go to opensearch.username and opensearch.password_file"
+            at = (position,) if isinstance(hosts, list) else ()
+            refuse("a URL as https://host:9200", hint=remedy, got="one with an @", at=at)
+    return split_commas(hosts)
+
+
 class OpenSearchSettings(Section):
     """Name the cluster, the account, and what its indices are called and made of."""
 
     hosts: Annotated[
-        tuple[Annotated[str, HttpUrl()], ...], BeforeValidator(split_commas), AfterValidator(not_empty)
+        tuple[Annotated[str, HttpUrl()], ...], BeforeValidator(_without_credentials), AfterValidator(not_empty)
     ] = Field(description="URLs of the nodes, a list or comma-separated; the next one is tried when one is gone")
-    username: Annotated[str | None, Text()] = Field(default=None, description="account, see `deploy/` for its role")
+    username: Annotated[str | None, Text("a name without a colon", r"[^:\x00-\x1f\x7f]+")] = Field(
+        default=None, description="account, see `deploy/` for its role"
+    )
     password: Annotated[SecretStr | None, Secret()] = Field(default=None, description="its password")
     password_file: Annotated[Path | None, FilePath()] = Field(
         default=None, description="file that holds the password, read again when the cluster refuses the old one"
@@ -108,7 +122,9 @@ class OpenSearchSettings(Section):
         default=None, description="PEM of the authorities to trust; without it, those of the machine"
     )
     client_cert: Annotated[Path | None, FilePath()] = Field(default=None, description="PEM of a client certificate")
-    client_key: Annotated[Path | None, FilePath()] = Field(default=None, description="PEM of its private key")
+    client_key: Annotated[Path | None, FilePath()] = Field(
+        default=None, description="PEM of its private key, without a passphrase"
+    )
     verify: Annotated[bool, Flag()] = Field(
         default=True, description="check certificate and host name; false warns at every start"
     )

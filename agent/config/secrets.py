@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from agent.errors import ConfigError
@@ -12,8 +13,8 @@ _MAX_SECRET_BYTES = 65_536  # a password or token; a larger file was named by mi
 def read_secret_file(path: Path, key: str) -> str:
     """Return the file's content without trailing line ends; `key` is the setting that names it.
 
-    Raises ConfigError when the file is missing, unreadable, empty or no text. A daemon that meets this in mid-run may
-    be watching a rotation that is not atomic: it should try again rather than stop.
+    Raises ConfigError when the file is missing, unreadable, empty or not one line of text. A daemon that meets this
+    in mid-run may be watching a rotation that is not atomic: it should try again rather than stop.
     """
     try:
         with path.open("rb") as stream:
@@ -25,7 +26,7 @@ def read_secret_file(path: Path, key: str) -> str:
         secret = content.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
         secret = ""
-    if not secret or "\0" in secret or len(content) > _MAX_SECRET_BYTES:
+    if not secret or len(content) > _MAX_SECRET_BYTES or re.search(r"[\0\r\n]", secret):
         remedy = "the file holds the secret alone, as one line of UTF-8 text"
-        raise ConfigError(f"{key} is empty or no text", where=str(path), remedy=remedy)
+        raise ConfigError(f"{key} is empty, no text or more than one line", where=str(path), remedy=remedy)
     return secret

@@ -188,13 +188,17 @@ class Settings(Section):
     def weaknesses(self) -> tuple[str, ...]:
         """Return what weakens security on purpose, one sentence each, to be said at every start."""
         tls, opensearch, address = self.source.tls, self.opensearch, self.http.address
+        database = urlsplit(self.source.url.get_secret_value()).hostname
+        is_remote = bool(database) and not _is_loopback(database)
+        has_tls, verified = bool(tls and tls.enabled), bool(tls and tls.verify)
         plain = [
             host
             for host in opensearch.hosts
             if host.startswith("http://") and not _is_loopback(urlsplit(host).hostname)
         ]
         found = {
-            "source.tls.verify is false: anyone in between can read and change rows": tls and not tls.verify,
+            "source.tls is left out: anyone in between can read and change rows": is_remote and not has_tls,
+            "source.tls.verify is false: anyone in between can read and change rows": has_tls and not verified,
             "opensearch.verify is false: anyone in between can read and change documents": not opensearch.verify,
             "opensearch.hosts: the password travels unencrypted over http://": plain and opensearch.username,
             "http.listen: metrics are open to the network": address and not _is_loopback(address[0]),

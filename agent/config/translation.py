@@ -16,6 +16,7 @@ from agent.config.yaml_tree import Tree
 S = TypeVar("S", bound=BaseModel)
 
 _MANY = 12  # more keys than this are not listed in one line
+_WORD = re.compile(r"[\w.-]{1,64}")
 _SECRET_NAME = re.compile(r"(?i)passw|pwd|secret|token|credential|_key$|^key$")
 
 
@@ -52,12 +53,21 @@ def _problems(model: type[BaseModel], tree: Tree, detail: ErrorDetails) -> Itera
         for refusal in context.get("several", (context,)):
             yield _refused(tree, (*path, *refusal["at"]), detail["input"], refusal)
         return
+    if kind == "extra_forbidden" and not _WORD.fullmatch(str(path[-1])):
+        # The rest of a value that ended too early, perhaps of a password.
+        line, parent = tree.line_of(path), path[:-1]
+        yield Problem(file=tree.file, line=line, path=dotted(parent), what="holds a key that is no word")
+        return
     if kind == "extra_forbidden":
         what = _unknown_key(model, path)
     elif kind == "missing":
         what = "is missing" + _misspelt(tree, path)
     else:
-        what = f"got {_shown(tree, path, detail['input'])}, allowed {_shape(model, path, detail)}"
+        shape = _shape(model, path, detail)
+        # Words that stand where keys belong may be one of them with its value: `opensearch: password …`.
+        are_words = shape.startswith("a mapping") and len(str(detail["input"]).split()) > 1
+        got = "text" if are_words and isinstance(detail["input"], str) else _shown(tree, path, detail["input"])
+        what = f"got {got}, allowed {shape}"
     yield _problem(tree, path, what)
 
 
@@ -100,11 +110,16 @@ def _misspelt(tree: Tree, path: KeyPath) -> str:
 def _hidden(tree: Tree, path: KeyPath) -> bool:
     """Say whether the value may be a secret, by the name of its key or of the variable it was taken from."""
     key = next((part for part in reversed(path) if isinstance(part, str)), "")
-    return any(_SECRET_NAME.search(name) for name in (*tree.variables.get(path, ()), key))
+    return any(_SECRET_NAME.search(name) for name in (*_variables(tree, path), key))
+
+
+def _variables(tree: Tree, path: KeyPath) -> tuple[str, ...]:
+    """Return the variables a value was taken from, also as one of several in a line that was split."""
+    return next((found for end in range(len(path), 0, -1) if (found := tree.variables.get(path[:end]))), ())
 
 
 def _shown(tree: Tree, path: KeyPath, value: object) -> str:
-    variables = ", ".join(tree.variables.get(path, ()))
+    variables = ", ".join(_variables(tree, path))
     if _hidden(tree, path):
         return f"the value of {variables}" if variables else "a value that is not shown"
     return tree.written.get(path, shown(value)) + (f" (from {variables})" if variables else "")

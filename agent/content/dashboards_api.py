@@ -6,6 +6,7 @@ that says what was met. It retries nothing; an import that timed out is read bac
 
 from __future__ import annotations
 
+import base64
 import json
 import ssl
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import urllib3
 
-from agent.errors import AgentError, ConfigError, PermanentError, TemporaryError
+from agent.errors import AgentError, ConfigError, PermanentError, TemporaryError, cut
 
 # Dashboards refuses writes without it; any value will do.
 _HEADERS = {"osd-xsrf": "true", "accept": "application/json"}
@@ -48,10 +49,13 @@ class DashboardsApi:
                 got=_without_password(url),
                 remedy="Dashboards takes opensearch.username and opensearch.password_file",
             )
+        if not (tenant.isascii() and tenant.isprintable()):
+            raise ConfigError("no name of a tenant", got=repr(tenant), remedy="write global, private, or its name")
         self.url = url.rstrip("/")
         self._headers = dict(_HEADERS) | ({"securitytenant": tenant} if tenant else {})
         if username:
-            self._headers |= urllib3.make_headers(basic_auth=f"{username}:{password}")
+            token = base64.b64encode(f"{username}:{password}".encode()).decode("ascii")
+            self._headers["authorization"] = f"Basic {token}"
         context = _tls(ca_file, verify=verify) if parts.scheme == "https" else None
         self._pool = urllib3.PoolManager(ssl_context=context, retries=False, timeout=timeout_seconds)
 
@@ -116,7 +120,7 @@ def _judged(status: int, data: bytes, where: str) -> dict[str, Any] | None:
     except ValueError:
         answer = None
     if not isinstance(answer, dict):
-        text = data[:_LONGEST_SHOWN].decode("utf-8", "replace")
+        text = cut(data.decode("utf-8", "replace"), _LONGEST_SHOWN)
         raise _error(status, where, f"HTTP {status}, no JSON of Dashboards: {text}")
     if status == _NOT_FOUND and answer.get("statusCode") == _NOT_FOUND:
         return None
@@ -149,11 +153,11 @@ def _tls(ca_file: Path | None, *, verify: bool) -> ssl.SSLContext:
 
 
 def _cause(error: Exception) -> str:
-    return str(error).rpartition(">: ")[2][:_LONGEST_SHOWN]
+    return cut(str(error).rpartition(">: ")[2], _LONGEST_SHOWN)
 
 
 def _shown(answer: Mapping[str, Any]) -> str:
-    return str(answer.get("message") or answer.get("error") or answer)[:_LONGEST_SHOWN]
+    return cut(str(answer.get("message") or answer.get("error") or answer), _LONGEST_SHOWN)
 
 
 def _without_password(url: str) -> str:

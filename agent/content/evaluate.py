@@ -11,7 +11,7 @@ from agent.config.times import duration_text
 from agent.content.cluster import Cluster
 from agent.content.queries import at, search_body
 from agent.content.triggers import Decision, Group, decide
-from agent.errors import PermanentError
+from agent.errors import PermanentError, cut
 
 # Rows are searchable a poll and a refresh after they happened; a minute is never too much.
 LEAST_SHIFT_SECONDS = 60
@@ -117,6 +117,6 @@ def _search(cluster: Cluster, index: str, body: Mapping[str, Any]) -> Mapping[st
     shards = answer.get("_shards", {})
     if "hits" not in answer or shards.get("failed", 0) or answer.get("timed_out"):
         # Part of an index that did not answer is no proof of silence.
-        raise PermanentError("a search was answered in part", where=index, got=str(shards)[:300])
+        raise PermanentError("a search was answered in part", where=index, got=cut(str(shards), 300))
     found: Mapping[str, Any] = answer
     return found

@@ -15,7 +15,7 @@ from agent.content.fields import FieldDrift, field_drift, merged, pattern_entrie
 from agent.content.report import Failure, Report
 from agent.content.saved_objects import JSON_TEXTS, SavedObject, for_prefixes, parse, with_text
 from agent.content.validate import validate
-from agent.errors import AgentError, PermanentError
+from agent.errors import AgentError, PermanentError, cut
 
 INDEX_PATTERN = "index-pattern"
 
@@ -145,7 +145,7 @@ def _refresh(api: Dashboards, item: SavedObject) -> str:
 def _refused(answer: Mapping[str, Any]) -> dict[tuple[str, str], str]:
     listed = answer.get("errors") or []
     if not isinstance(listed, list):
-        raise PermanentError("the answer is none of an import", got=str(answer)[:200])
+        raise PermanentError("the answer is none of an import", got=cut(str(answer), 200))
     refused: dict[tuple[str, str], str] = {}
     for entry in listed:
         key = (str(entry.get("type")), str(entry.get("id"))) if isinstance(entry, Mapping) else ("?", "?")

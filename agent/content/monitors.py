@@ -15,7 +15,7 @@ from agent.content.queries import search_body
 from agent.content.report import Failure, Report
 from agent.content.triggers import painless
 from agent.content.words import plain
-from agent.errors import AgentError, PermanentError
+from agent.errors import AgentError, PermanentError, cut
 
 NAME_PREFIX = "impulse-audit: "
 MONITORS = "/_plugins/_alerting/monitors"
@@ -152,7 +152,7 @@ def _known_monitors(cluster: Cluster) -> dict[str, tuple[str, ...]] | None:
         raise
     hits = answer.get("hits") if isinstance(answer, Mapping) else None
     if not isinstance(hits, Mapping) or not isinstance(hits.get("hits"), list):
-        raise PermanentError("the answer is not one of the Alerting plugin", where=MONITORS, got=str(answer)[:200])
+        raise PermanentError("the answer is not one of the Alerting plugin", where=MONITORS, got=cut(str(answer), 200))
     found: dict[str, tuple[str, ...]] = {}
     for hit in hits["hits"]:
         source = hit.get("_source", {})

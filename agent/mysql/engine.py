@@ -217,16 +217,18 @@ def _connect_arguments(source: SourceSettings, driver: str, read_timeout_seconds
     return arguments
 
 
-def _read_password_at_connect(engine: sqlalchemy.Engine, source: SourceSettings, own: object) -> None:
+def _read_password_at_connect(engine: sqlalchemy.Engine, source: SourceSettings, own: str | None) -> None:
     """Connect with the URL's `own` password if it is not the source's URL and has one, else with the source's."""
 
-    def put_password(_dialect: object, _record: object, _args: object, arguments: dict[str, Any]) -> None:
-        if own is not None:
-            return
-        if source.password_file is not None:
-            arguments["password"] = read_secret_file(source.password_file, "source.password_file")
-        elif password := make_url(source.url.get_secret_value()).password:
-            arguments["password"] = password
+    def put_password(dialect: sqlalchemy.Dialect, _record: object, _args: object, arguments: dict[str, Any]) -> None:
+        password = own
+        if own is None and source.password_file is not None:
+            password = read_secret_file(source.password_file, "source.password_file")
+        elif own is None:
+            password = make_url(source.url.get_secret_value()).password
+        if password:
+            # Servers hash the bytes of UTF-8; left to itself, this driver would send those of latin-1.
+            arguments["password"] = password.encode() if dialect.driver == "pymysql" else password
 
     sqlalchemy.event.listen(engine, "do_connect", put_password)
 

@@ -35,6 +35,7 @@ _STATEMENT_TIMEOUT = frozenset((1969, 3024))
 _EXHAUSTED = frozenset((1021, 1037, 1038, 1041, 1114, 1135, 1180, 1206, 1412, 1615))
 _READ_ONLY = frozenset((1290, 1792, 1836))
 _NOT_TLS = 3159
+_CLEAR_PASSWORD = 2059
 _DENIED_COMMAND = re.compile(r"([\w, ]+) command denied to user (\S+) for (table|column|routine) (.+)")
 _NEEDED_PRIVILEGE = re.compile(r"need \(at least one of\) the (.+?) privilege")
 
@@ -48,6 +49,7 @@ _REMEDIES = {
     1146: "correct source.table",
     1193: "use a supported server version",
     1698: "use an account that logs in with a password",
+    _CLEAR_PASSWORD: "set source.tls with its ca_file: a password goes in clear text only to a server that was checked",
     1862: "give the account a new password: it has expired",
     3118: "unlock the account: ALTER USER … ACCOUNT UNLOCK",
     _NOT_TLS: "set source.tls: the server only accepts TLS",

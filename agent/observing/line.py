@@ -37,6 +37,13 @@ def neutralise(text: str) -> str:
     return _UNSAFE.sub(_escape, text)
 
 
+def neutralise_json(text: str) -> str:
+    """Return JSON text that means the same, with nothing in it that could act on a terminal or end a line."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+
+
 def shorten(text: str) -> str:
     """Return the text cut in its middle when it is too long: the start says what, the end of a traceback says why."""
     if len(text) <= LONGEST_VALUE_CHARACTERS:

@@ -7,8 +7,12 @@ rotate are asked for again at each use; the old ones stay masked.
 
 from __future__ import annotations
 
+import html
+import json
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
+
+from agent.errors import CUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,6 +39,8 @@ class SecretMask:
             return
         self._known |= {secret}
         forms = {secret, quote(secret, safe=""), quote(secret), quote_plus(secret), repr(secret)[1:-1]}
+        # Servers and proxies quote what they were sent inside JSON and HTML.
+        forms |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], html.escape(secret)}
         # Longest first: a secret that contains another one must not leave its own rest behind.
         self._forms = tuple(sorted({*self._forms, *forms}, key=lambda form: (-len(form), form)))
 
@@ -53,4 +59,13 @@ class SecretMask:
         for form in self._forms:
             if form in text:
                 text = text.replace(form, MASKED)
+        *cut, rest = text.split(CUT)
+        return CUT.join([*map(self._without_beginning, cut), rest])
+
+    def _without_beginning(self, text: str) -> str:
+        """Return a text that was cut without the beginning of a secret it ends in."""
+        for form in self._forms:
+            for length in range(min(len(form), len(text)), SHORTEST_SECRET_CHARACTERS - 1, -1):
+                if text.endswith(form[:length]):
+                    return text[:-length] + MASKED
         return text

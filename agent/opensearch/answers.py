@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from agent.errors import AgentError, TemporaryError
+from agent.errors import AgentError, TemporaryError, cut
 
 LONGEST_REASON = 600
 LONGEST_RETRY_AFTER_SECONDS = 3600.0  # a proxy that says «tomorrow» must not put the agent to sleep for a day
@@ -93,10 +93,10 @@ class Fault:
     reason: str
 
 
-def printable(text: object) -> str:
+def printable(text: object, longest: int = LONGEST_REASON) -> str:
     """Return text fit for one log line: no control characters, bounded."""
     line = _CONTROL.sub(" ", str(text)).strip()
-    return line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 1] + "…"
+    return cut(line, longest)
 
 
 def fault_of(body: object) -> Fault:

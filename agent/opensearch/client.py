@@ -120,6 +120,10 @@ class Cluster:
         """Wait no longer than so many seconds for an answer from now on."""
         self.timeout_seconds = min(self.timeout_seconds, seconds)
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return what servers were sent that no message may show."""
+        return self._credentials.sent() if self._credentials is not None else ()
+
     def close(self) -> None:
         """Close every connection."""
         self._transport.close()
@@ -144,7 +148,7 @@ class Cluster:
         except TransportError as failure:
             return _judged(request.where, failure, accept)
         if not isinstance(found, dict | list):
-            raise _not_json(request.where, printable(found or "an empty body")[:80])
+            raise _not_json(request.where, printable(found or "an empty body", 80))
         return Answer(200, found)
 
 
@@ -177,7 +181,7 @@ def _judged(where: str, failure: TransportError, accept: Collection[int]) -> Ans
         return Answer(status, body)
     if status in accept:
         # A proxy's own 404 must not pass for «there is no such document».
-        raise _not_json(where, f"{status} {printable(body)[:80]}")
+        raise _not_json(where, f"{status} {printable(body, 80)}")
     if status == 401:
         told = translated(status, body, where=where)
         raise _Unauthorized(told.what, where=told.where, got=told.got, remedy=told.remedy, kind="forbidden")

@@ -37,6 +37,10 @@ class Credentials(Protocol):
         """Look for something newer after the cluster refused."""
         ...
 
+    def sent(self) -> tuple[str, ...]:
+        """Return what of the last headers is secret: a server or proxy may quote them back."""
+        ...
+
 
 def credentials_for(settings: OpenSearchSettings) -> Credentials | None:
     """Return how to authenticate, or None. Raises ConfigError when a secret or a needed package is missing."""
@@ -91,6 +95,10 @@ class BasicCredentials:
                 self._headers = self._encoded()
                 self._generation += 1
 
+    def sent(self) -> tuple[str, ...]:
+        """Return the password and the header's form of it."""
+        return self._password, basic_token(self._username, self._password)
+
     def _from_file(self) -> str:
         assert self._password_file is not None  # noqa: S101  narrows the type: callers checked
         return read_secret_file(self._password_file, "opensearch.password_file")
@@ -117,6 +125,7 @@ class AwsCredentials:
             raise ConfigError("no AWS credentials found", where="opensearch.aws_region", remedy=remedy)
         self._failures: type[Exception] = failures
         self._sign = Urllib3AWSV4SignerAuth(found, region, service)
+        self._token = ""
 
     def __call__(self, method: str, url: str, body: bytes | str | None) -> dict[str, str]:
         try:
@@ -125,6 +134,7 @@ class AwsCredentials:
             # The chain asks the instance's metadata service, which may be away for a while.
             got = type(failure).__name__
             raise TemporaryError("AWS credentials cannot be refreshed", got=got, kind="forbidden") from failure
+        self._token = headers.get("X-Amz-Security-Token", "")
         return headers
 
     @property
@@ -134,3 +144,7 @@ class AwsCredentials:
 
     def renew(self) -> None:
         """Leave it to the chain."""
+
+    def sent(self) -> tuple[str, ...]:
+        """Return the session's token: of the key itself only signatures travel."""
+        return (self._token,)

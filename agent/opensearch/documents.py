@@ -104,7 +104,7 @@ class ClusterDocuments:
         answer = self._cluster.call("POST", path, params=params, body=body)
         failures = answer.get("failures")
         if failures or answer.get("timed_out"):
-            got = f"{answer.get('deleted', 0)} deleted, then {printable(failures or 'timed out')[:200]}"
+            got = f"{answer.get('deleted', 0)} deleted, then {printable(failures or 'timed out', 200)}"
             raise TemporaryError("delete by query stopped early", where=path, got=got, kind=_failure_kind(failures))
         return Deleted(deleted=answer["deleted"], conflicts=answer["version_conflicts"])
 

@@ -168,7 +168,7 @@ def _copied(answer: dict[str, Any], where: str) -> Copied:
         raise translated(503, {"error": answer["error"]}, where=where)
     response = answer["response"]
     if response.get("failures") or response.get("timed_out") or response.get("canceled"):
-        got = printable(response.get("failures") or response.get("canceled") or "timed out")[:300]
+        got = printable(response.get("failures") or response.get("canceled") or "timed out", 300)
         raise TemporaryError("the copy stopped early", where=where, got=got, kind="partial")
     return Copied(
         total=response["total"],

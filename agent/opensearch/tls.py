@@ -18,12 +18,12 @@ def tls_context(settings: OpenSearchSettings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
         if settings.client_cert:
-            context.load_cert_chain(
-                str(settings.client_cert), str(settings.client_key) if settings.client_key else None
-            )
+            key = str(settings.client_key) if settings.client_key else None
+            # Without a password OpenSSL asks the terminal for one, and waits.
+            context.load_cert_chain(str(settings.client_cert), key, password="")
     except (OSError, ssl.SSLError) as error:
         files = ", ".join(str(file) for file in (settings.ca_file, settings.client_cert, settings.client_key) if file)
-        remedy = "check that the files exist, can be read by the agent and are PEM"
+        remedy = "check that the files exist, can be read by the agent and are PEM; the key without a passphrase"
         got = f"{files}: {error.strerror or error}"
         raise ConfigError("TLS files cannot be read", where="opensearch", got=got, remedy=remedy) from error
     if not settings.ca_file and not context.cert_store_stats()["x509_ca"]:

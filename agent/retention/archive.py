@@ -152,8 +152,8 @@ class ArchiveFile:
         self._redact = redact
         self._tally = _Tally()
         # The marker comes first: whatever a crash leaves behind is found by it.
-        path.with_name(path.name + UNDELETED).touch()
-        self._raw = path.with_name(path.name + PART).open("wb")
+        _private(path.with_name(path.name + UNDELETED)).close()
+        self._raw = _private(path.with_name(path.name + PART))
         self._gzip = gzip.GzipFile(filename="", fileobj=self._raw, mode="wb", compresslevel=6, mtime=0)
 
     def write(self, rows: Sequence[Record]) -> None:
@@ -255,8 +255,14 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _private(path: Path) -> IO[bytes]:
+    """Open a file for writing that nobody else may read, and never one that a link leads to elsewhere."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    return os.fdopen(os.open(path, flags, 0o600), "wb")
+
+
 def _write_durably(path: Path, manifest: Manifest) -> None:
-    with path.open("wb") as file:
+    with _private(path) as file:
         _dump(file, asdict(manifest))
         file.flush()
         os.fsync(file.fileno())

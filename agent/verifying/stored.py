@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent.errors import TemporaryError
+from agent.errors import TemporaryError, cut
 from agent.mapping.partition import bounds
 from agent.opensearch.client import Cluster
 from agent.opensearch.connection import dumped
@@ -107,7 +107,9 @@ class StoredDocuments:
             refused = [result for result in results if result["status"] not in (200, 404)]
             if refused or len(results) != len(part):
                 got = str(refused[0].get("error", "")) if refused else f"{len(results)} answers for {len(part)}"
-                raise TemporaryError("documents cannot be deleted", where="POST /_bulk", got=got[:300], kind="blocked")
+                raise TemporaryError(
+                    "documents cannot be deleted", where="POST /_bulk", got=cut(got, 300), kind="blocked"
+                )
             deleted += sum(result["status"] == 200 for result in results)
         return deleted
 

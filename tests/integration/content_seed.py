@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.least_privilege import administrator
+
 TEMPLATES = Path(__file__).parents[2] / "index_templates"
 STRINGS = ("exception", "message", "region", "cve_id", "snapshot_id", "task", "key")
 NUMBERS = ("server_id", "before", "after")
@@ -33,7 +35,7 @@ class Node:
             self.url + path + query, data=data, method=method, headers={"content-type": kind}
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:
+            with urllib.request.urlopen(request, timeout=60, context=administrator(self.url)) as response:
                 return json.load(response)
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{method} {path}: {error.read().decode()[:2000]}") from error

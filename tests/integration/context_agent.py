@@ -21,6 +21,7 @@ from agent.cli.line import Line
 from agent.errors import TemporaryError
 from agent.shipping.shipper import Shipped
 from demo.table import TABLE
+from tests.least_privilege import administrators_cluster
 from tests.world import World
 
 AT = "2026-11-23 21:04:05"
@@ -43,6 +44,7 @@ class Agent:
         self.app = Application(world.config)
         self.app.make_ready()
         self.shipper = Line(self.app).shipper
+        self._asking = administrators_cluster(world.opensearch_url)
         self.frontier = 0
         self._last_id = 0
 
@@ -97,7 +99,7 @@ class Agent:
         return found
 
     def _searched(self, body: bytes) -> Any:
-        return patiently(lambda: self.app.cluster.call("POST", f"/{self.app.names.read}/_msearch", body=body))
+        return patiently(lambda: self._asking.call("POST", f"/{self.app.names.read}/_msearch", body=body))
 
     def ids(self, query: Query, partition: str = "") -> set[int]:
         """Return the ids of every row a query finds, in one partition or in all."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
-from urllib.request import Request, urlopen
 
 import orjson
 
@@ -141,14 +140,7 @@ def _parts(ids: Sequence[int], size: int) -> list[Sequence[int]]:
 def bulk(world: World, lines: Sequence[Any]) -> None:
     """Send bulk lines past the agent, visible when it returns."""
     body = b"".join(orjson.dumps(line) + b"\n" for line in lines)
-    request = Request(
-        f"{world.opensearch_url}/_bulk?refresh=true",
-        data=body,
-        method="POST",
-        headers={"Content-Type": "application/x-ndjson"},
-    )
-    with urlopen(request, timeout=60) as response:
-        answer = orjson.loads(response.read())
+    answer = world.request("POST", "/_bulk?refresh=true", body)
     assert not answer["errors"], [item for item in answer["items"] if "error" in next(iter(item.values()))][:3]
 
 

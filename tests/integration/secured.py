@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-import re
 import secrets
 import ssl
 from dataclasses import dataclass
@@ -20,15 +18,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.least_privilege import CERTS, DEPLOY, URL, filled_in, grants
 from tests.world import Database, World
 
-URL = os.environ.get("AUDIT_TEST_SECURE_OPENSEARCH_URL", "")
-CERTS = Path(os.environ.get("AUDIT_TEST_SECURE_OPENSEARCH_CERTS", "/nonexistent"))
-DEPLOY = Path(__file__).parents[2] / "deploy"
 PASSWORD = "Correct-horse-7-battery"
 SECURITY = "/_plugins/_security/api"
-_SECTION = re.compile(r"^-- == (.+) ==$", re.MULTILINE)
-_CODED = re.compile(r"^-- (?=GRANT )", re.MULTILINE)
 
 
 def secured() -> None:
@@ -66,7 +60,8 @@ def asked(method: str, path: str, body: object = None, *, user: str = "", passwo
 
 def role(name: str) -> dict[str, Any]:
     """Return `writer` or `reader` as deployed."""
-    return json.loads((DEPLOY / "opensearch" / f"role-{name}.json").read_text())
+    permissions: dict[str, Any] = json.loads((DEPLOY / "opensearch" / f"role-{name}.json").read_text())
+    return permissions
 
 
 class Account:
@@ -93,7 +88,7 @@ class Account:
 
 def without(permissions: dict[str, Any], action: str, kind: str) -> dict[str, Any]:
     """Return a role without one action, of the cluster or of the indices."""
-    changed = json.loads(json.dumps(permissions))
+    changed: dict[str, Any] = json.loads(json.dumps(permissions))
     actions = (
         changed["cluster_permissions"] if kind == "cluster" else changed["index_permissions"][0]["allowed_actions"]
     )
@@ -141,18 +136,10 @@ class DatabaseAccount:
 def account_of(database: Database, *optional: str) -> DatabaseAccount:
     """Execute deploy/grants.sql as written, and of its commented-out parts those that are named."""
     user, password = f"a_{secrets.token_hex(4)}", f"Pw-{secrets.token_hex(8)}"
-    text = (DEPLOY / "grants.sql").read_text()
-    parts = _SECTION.split(text)[1:]
-    statements = []
-    for name, body in zip(parts[::2], parts[1::2], strict=True):
-        part = _CODED.sub("", body) if name in optional else body
-        part = "\n".join(line for line in part.splitlines() if not line.startswith("--"))
-        statements += [statement.strip() for statement in part.split(";") if statement.strip()]
     statements = [
-        statement.replace("'audit_agent'@'localhost'", f"'{user}'@'%'")
-        .replace("CHANGE-ME", password)
-        .replace("`whmcs`", f"`{database.name}`")
-        for statement in statements
+        filled_in(statement, user=user, password=password, database=database.name)
+        for section in grants(*optional).values()
+        for statement in section
     ]
     made = DatabaseAccount(database=database, user=user, password=password, statements=statements)
     for statement in statements:

@@ -11,7 +11,7 @@ from demo.table import SETTINGS_TABLE, TABLE
 from tests.integration.test_check_planted import Lines, lines, planted
 from tests.world import Database, World
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.own_accounts("takes grants away")]
 
 GRANTS = {
     f"SELECT ON {TABLE}": f"SELECT ON {{database}}.{TABLE}",

@@ -19,7 +19,7 @@ from demo.table import TABLE
 from tests.unit.content.stub_dashboards import serving
 from tests.world import Outcome, World
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.own_accounts("plants wrong accounts, grants and names")]
 
 Lines = dict[str, list[dict[str, str]]]
 

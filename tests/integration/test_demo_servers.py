@@ -26,7 +26,7 @@ from demo.progress import silent
 from demo.servers import Servers, start
 from tests.conftest import had
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.own_accounts("no agent is run, only servers")]
 ROOT = Path(__file__).parents[2]
 STARTED = "import sys; from demo.mariadb_server import MariaDB; m = MariaDB().start(); print(m.pid, flush=True); "
 

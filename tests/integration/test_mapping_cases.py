@@ -20,7 +20,7 @@ from agent.mapping.redaction import Redaction
 from agent.row import RowShape
 from tests.mapping_cases import Case, cases
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.own_accounts("no agent is asked, only the node")]
 
 TEMPLATES = Path(__file__).parents[2] / "index_templates" / "component"
 SHAPE = RowShape(("id", "created_at", "detail", "context"))

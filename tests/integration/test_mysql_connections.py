@@ -167,6 +167,22 @@ def test_an_unknown_authority_is_refused_unless_told_not_to_verify(tls_server: M
     assert asked(source(tls_server.url, tls=Tls(enabled=False))) == (1,)
 
 
+def test_an_account_that_requires_a_certificate_gets_in_with_it_alone(
+    tls_server: MariaDB, authority: Authority
+) -> None:
+    database = Database(tls_server.url)
+    url = database.create_user("SELECT ON {database}.*", password=SECRET)
+    database.execute(f"ALTER USER `{url.split('//')[1].split(':')[0]}`@`%` REQUIRE X509")
+    certificate, key = authority.issue("client")
+    holding = Tls(ca_file=authority.file, client_cert=certificate, client_key=key)
+
+    assert asked(source(url, tls=holding)) == (1,)
+    error = problem(source(url, tls=Tls(ca_file=authority.file)))
+    assert isinstance(error, ConfigError)
+    assert SECRET not in str(error)
+    database.drop()
+
+
 @pytest.mark.parametrize(
     ("file", "options", "words"),
     [("expired", {"days": -1}, "expired"), ("elsewhere", {"address": "127.0.0.2"}, "mismatch")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import threading
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -21,7 +23,7 @@ from demo.mysql_server import MySQL
 from tests.integration.certificates import Authority
 from tests.integration.mysql_source import Tls, source
 from tests.integration.retention_world import aged, insert_raw
-from tests.integration.secured import Account, SecureWorld, account_of, role, secured
+from tests.integration.secured import Account, DatabaseAccount, SecureWorld, account_of, role, secured
 from tests.world import Database
 
 pytestmark = [pytest.mark.integration, pytest.mark.secured]
@@ -176,6 +178,60 @@ def test_a_half_written_password_file_is_told_without_showing_it(
     with pytest.raises(AgentError) as failure, open_database(source(database.url, password_file=file)).connection():
         pass
     assert "source.password_file" in str(failure.value)
+
+
+ODD = ["Aa1@:/?#[]!$&'()*+,;=%20\"\\%s%(x)s{}${HOME}$${<b>", "Aa1-pä€ß-🎈 and blanks"]
+
+
+@pytest.mark.parametrize("password", ODD)
+def test_a_password_of_any_characters_gets_in_and_is_shown_nowhere(
+    database: Database, tmp_path: Path, password: str
+) -> None:
+    secured()
+    world = SecureWorld(folder=tmp_path, database=database)
+    database_account = account_of(database)
+    account = Account("agent-odd", role("writer"), password=password)
+    try:
+        database.execute(f"ALTER USER '{database_account.user}'@'%%' IDENTIFIED BY %s", (password,))
+        world.use(account, database_account)
+        insert_raw(database, [aged(1)])
+        in_files(world, password)
+        assert (world.run("sync").code, world.count()) == (0, 1)
+        insert_raw(database, [aged(1)])
+        in_the_open(world, database_account)
+        outcome = world.run("sync", env=variables(password))
+        assert (outcome.code, world.count()) == (0, 2), outcome.stderr
+
+        for verb in (["sync"], ["check", "--json"], ["explain", "1"]):
+            outcome = world.run(*verb, env=variables(f"{password}!"))
+            assert outcome.code in (1, 2)
+            shown = outcome.stdout + outcome.stderr
+            assert not [form for form in forms(password) if form in shown], (verb, shown)
+    finally:
+        world.remove()
+        account.remove()
+        database_account.drop()
+
+
+def in_files(world: SecureWorld, password: str) -> None:
+    for name in ("mysql", "opensearch"):
+        world.password_file(name).write_text(f"{password}\n")
+
+
+def in_the_open(world: SecureWorld, database_account: DatabaseAccount) -> None:
+    """Have the passwords in variables: inside the URL, as such."""
+    del world.settings["source"]["password_file"], world.settings["opensearch"]["password_file"]
+    user = database_account.user
+    url = database_account.url.replace(f"{user}@", f"{user}:${{IN_A_URL}}@")
+    world.write({"source.url": url, "opensearch.password": "${AS_IT_IS}"})
+
+
+def variables(password: str) -> dict[str, str]:
+    return {"IN_A_URL": quote(password, safe=""), "AS_IT_IS": password}
+
+
+def forms(password: str) -> set[str]:
+    return {password, quote(password), quote(password, safe=""), repr(password)[1:-1], json.dumps(password)[1:-1]}
 
 
 def eventually(holds: Callable[[], bool]) -> None:

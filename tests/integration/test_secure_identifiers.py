@@ -8,7 +8,7 @@ from demo.table import TABLE
 from tests.integration.retention_world import aged, insert_raw
 from tests.world import World
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.own_accounts("renames the table the grants are for")]
 
 EVIL_TABLE = "a'; DROP TABLE victim; -- %s %(x)s"
 EVIL_ACTION = 'act"; DROP TABLE victim; -- %d'

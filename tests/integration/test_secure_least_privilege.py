@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,11 +15,13 @@ from typing import Any
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from agent.cli import audit_agent
 from agent.errors import AgentError
 from demo.mariadb_server import MariaDB
+from demo.mysql_server import MySQL
 from demo.table import TABLE
 from tests.integration.certificates import Authority
 from tests.integration.retention_world import aged, insert_raw
@@ -228,6 +232,44 @@ def letters(run: Callable[..., Any], install: Install) -> None:
     run("dead-letters", "drop", str(first + 1), "--reason", "a test")
 
 
+def the_rest(run: Callable[..., Any], install: Install) -> None:
+    """Do what needs no permission that `everything` does without."""
+    world = install.world
+    world.alerts = yaml.safe_load((Path(__file__).parents[2] / "config" / "alerts.yml").read_text())
+    world.write()
+    run("alerts", "show")
+    run("alerts", "test", "--json")
+    run("backfill", "--slice", "1/2")
+    run("checkpoint", "show")
+    run("dead-letters", "replay")
+    run("search", "--context", "who=w3", "--last", "30d")
+    run("search", "--show", "70")
+    run("verify", "--last", "7d")
+    (archive,) = (world.folder / "archive" / world.instance).glob("*.ndjson.gz")
+    run("archive", "verify", str(archive))
+    run("pause", "retention", "--why", "a test")
+    run("resume", "retention")
+    run("setup")
+
+
+def a_daemon_lives(install: Install) -> None:
+    """Run the daemon until a new row is a document; nothing is denied to it, and it ends as it is told."""
+    world = install.world
+    with (world.folder / "daemon.log").open("w+") as log:
+        daemon = world.start("run", log=log)
+        insert_raw(world.database, [aged(1, action="seen by the daemon")])
+        deadline = time.monotonic() + 60
+        while world.count({"term": {"action": "seen by the daemon"}}) == 0:
+            assert daemon.poll() is None and time.monotonic() < deadline, (world.folder / "daemon.log").read_text()
+            time.sleep(0.2)
+        daemon.terminate()
+        assert daemon.wait(60) == 0
+    said = (world.folder / "daemon.log").read_text().splitlines()
+    insecure = [line for line in said if "config.insecure" in line]
+    assert len(insecure) == (not world.settings["source"]["tls"].get("verify", True)), "unverified TLS is told at start"
+    assert [line for line in said if re.search(r"denie|degraded|deferred|failed", line)] == []
+
+
 @pytest.mark.parametrize("server", ["mariadb", "mysql9"])
 def test_every_verb_works_with_the_accounts_of_deploy_alone(
     request: pytest.FixtureRequest, made: Made, server: str
@@ -248,34 +290,47 @@ def test_every_verb_works_with_the_accounts_of_deploy_alone(
         assert code == 0, (arguments, output, error)
 
     everything(run, install)
+    the_rest(run, install)
+    a_daemon_lives(install)
 
     assert install.world.database.count() == install.world.count()
     accounts = ("grant", "permission", "needless", "mysql TLS")
     assert [name for name in install.complaints(process=True) if name.startswith(accounts)] == []
 
 
-@pytest.fixture(scope="module")
-def standing(
-    tls_mariadb: tuple[MariaDB, Authority], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Install, set[str]]]:
-    """An install that has shipped, on accounts that may do all that is configured, and what `check` says of it."""
-    server, authority = tls_mariadb
-    with making(tmp_path_factory.mktemp("standing")) as make:
-        settings = {"source.tls": {"ca_file": str(authority.file)}, "tail.gaps.evidence": "metadata_locks"}
-        install = make(server.url, DELETER, SETTINGS, **settings)
+@contextmanager
+def standing_on(url: str, folder: Path, tls: dict[str, Any]) -> Iterator[Install]:
+    """Give an install that has shipped, on accounts that may do all that is configured."""
+    with making(folder) as make:
+        settings = {"source.tls": tls, "tail.gaps.evidence": "metadata_locks"}
+        install = make(url, DELETER, SETTINGS, **settings)
         fill(install.world.database)
         for verb in ("setup", "sync"):
             assert install.in_process(verb)[0] == 0
-        yield install, set(install.complaints())
+        yield install
+
+
+@pytest.fixture(scope="module")
+def standing(tls_mariadb: tuple[MariaDB, Authority], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install]:
+    server, authority = tls_mariadb
+    with standing_on(server.url, tmp_path_factory.mktemp("standing"), {"ca_file": str(authority.file)}) as install:
+        yield install
+
+
+@pytest.fixture(scope="module")
+def standing_on_mysql9(mysql9: MySQL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install]:
+    with standing_on(mysql9.url, tmp_path_factory.mktemp("standing"), {"verify": False}) as install:
+        yield install
 
 
 def is_about_accounts(name: str) -> bool:
     return name.startswith(("grant", "permission", "needless", "mysql", "table"))
 
 
+@pytest.mark.parametrize("server", ["standing", "standing_on_mysql9"])
 @pytest.mark.parametrize("number", range(5))
-def test_a_grant_taken_away_is_named_alone(standing: tuple[Install, set[str]], number: int) -> None:
-    install, _ = standing
+def test_a_grant_taken_away_is_named_alone(request: pytest.FixtureRequest, server: str, number: int) -> None:
+    install: Install = request.getfixturevalue(server)
     grants = install.database_account.grants
     assert len(grants) == 5
     install.database_account.revoke(grants[number])
@@ -297,49 +352,100 @@ def named(remedies: set[str]) -> set[str]:
     return {without_backticks(remedy) for remedy in remedies}
 
 
-def test_process_for_innodb_trx_is_named_alone(standing: tuple[Install, set[str]]) -> None:
-    install, _ = standing
-    install.world.write({"tail.gaps.evidence": "innodb_trx"})
+def test_process_for_innodb_trx_is_named_alone(standing: Install) -> None:
+    standing.world.write({"tail.gaps.evidence": "innodb_trx"})
     try:
-        found = install.complaints()
+        found = standing.complaints()
     finally:
-        install.world.write({"tail.gaps.evidence": "metadata_locks"})
+        standing.world.write({"tail.gaps.evidence": "metadata_locks"})
     assert [name for name in found if is_about_accounts(name)] == ["grant PROCESS ON *.*"]
-    assert f"GRANT PROCESS ON *.* TO '{install.database_account.user}'" in found["grant PROCESS ON *.*"]
+    assert f"GRANT PROCESS ON *.* TO '{standing.database_account.user}'" in found["grant PROCESS ON *.*"]
 
 
 @pytest.mark.parametrize(
     ("action", "kind"),
     [pytest.param(*each, marks=[] if each in SAMPLED else [pytest.mark.slow]) for each in PERMISSIONS],
 )
-def test_a_permission_taken_away_is_named_alone(standing: tuple[Install, set[str]], action: str, kind: str) -> None:
-    install, _ = standing
-    install.account.permit(without(WRITER, action, kind))
+def test_a_permission_taken_away_is_named_alone(standing: Install, action: str, kind: str) -> None:
+    standing.account.permit(without(WRITER, action, kind))
     try:
-        found = install.complaints()
+        found = standing.complaints()
     finally:
-        install.account.permit(WRITER)
+        standing.account.permit(WRITER)
     assert [name for name in found if name.startswith("permission ")] == [f"permission {action}"]
 
 
-def test_the_reader_searches_and_nothing_else(standing: tuple[Install, set[str]]) -> None:
+def test_the_reader_searches_and_nothing_else(standing: Install) -> None:
     """Its account asks the cluster directly: what a person could try with curl."""
-    install, _ = standing
-    index = f"impulse-audit-{install.world.instance}"
-    install.world.refresh()
+    index = f"impulse-audit-{standing.world.instance}"
+    standing.world.refresh()
     reader = Account("reader-under-test", READER)
     try:
         assert asked("POST", f"/{index}/_search", {"query": {"match_all": {}}}, user=reader.name)[0] == 200
         assert call("POST", f"/{index}/_count", user=reader.name)["count"] > 0
-        searched_as(install, reader)
+        searched_as(standing, reader)
         refusals = {
             f"{method} {path}": asked(method, path, body, user=reader.name)[0]
-            for method, path, body in forbidden_to_readers(index, install.world.instance)
+            for method, path, body in forbidden_to_readers(index, standing.world.instance)
         }
     finally:
         reader.remove()
     assert set(refusals.values()) == {403}, refusals
-    assert install.in_process("verify")[0] == 0
+    assert standing.in_process("verify")[0] == 0
+
+
+# Each verb that changes something, somewhere, for whoever may.
+CHANGING = [
+    ["setup"],
+    ["sync"],
+    ["sync", "--restart"],
+    ["retain", "--execute", "--release-brake"],
+    ["verify", "--repair", "--delete-orphans"],
+    ["backfill"],
+    ["rebuild", "--all"],
+    ["pause", "tail", "--why", "a test"],
+    ["resume", "tail"],
+    ["dead-letters", "replay"],
+    ["dead-letters", "drop", "70", "--reason", "a test"],
+    ["checkpoint", "rewind", "--to-id", "1", "--yes"],
+]
+
+
+def test_with_the_readers_account_no_verb_changes_anything_on_either_side(
+    standing: Install,
+) -> None:
+    world = standing.world
+    reader = Account("reader-of-verbs", READER)
+    before = kept(standing)
+    told = {}
+    try:
+        world.write({"opensearch.username": reader.name})
+        for verb in CHANGING:
+            outcome = world.run(*verb)
+            told[" ".join(verb)] = (outcome.code, outcome.stderr.strip().splitlines()[-1:])
+        daemon = world.start("run")
+        time.sleep(5)
+        daemon.terminate()
+        daemon.communicate(timeout=60)
+    finally:
+        world.write({"opensearch.username": standing.account.name})
+        reader.remove()
+    assert kept(standing) == before
+    wrong = {verb: said for verb, said in told.items() if said[0] == 0 or "OpenSearch denies" not in "".join(said[1])}
+    assert wrong == {}
+
+
+def kept(install: Install) -> dict[str, Any]:
+    """Return all that an agent could change: the rows, the documents, the state, the journal, the templates."""
+    world = install.world
+    world.refresh()
+    found = call("POST", "/impulse-*/_search?size=1000&version=true", {"query": {"match_all": {}}})["hits"]["hits"]
+    return {
+        "rows": world.database.count(),
+        "documents": sorted((hit["_index"], hit["_id"], hit["_version"]) for hit in found),
+        "indices": sorted(call("GET", "/impulse-*")),
+        "templates": call("GET", "/_index_template/impulse-*"),
+    }
 
 
 def searched_as(install: Install, reader: Account) -> None:

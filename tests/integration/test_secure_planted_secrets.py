@@ -24,7 +24,7 @@ from tests.fakes.node import Reply, Request, StubNode, stub_node
 from tests.integration.retention_world import aged, insert_raw
 from tests.world import World
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.own_accounts("plants its own passwords")]
 
 SOURCE, REPLICA, CLUSTER, DASHBOARDS = "planted-Mysql:9/@x", "planted-Replica-7%", "planted-Cluster-8", "planted-Dash-6"
 SECRETS = (SOURCE, REPLICA, CLUSTER, DASHBOARDS)
@@ -32,7 +32,11 @@ FORMS = {
     form
     for secret in SECRETS
     for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1], base64.b64encode(secret.encode()).decode())
-} | {base64.b64encode(f"agent:{CLUSTER}".encode()).decode(), "planted-"}
+} | {
+    base64.b64encode(f"agent:{CLUSTER}".encode()).decode(),
+    "planted-",
+    base64.b64encode(b"agent:planted").decode()[:16],
+}
 STATUSES = (401, 403, 400, 404, 409, 429, 500, 503, 200, 302)
 VERBS = [
     ["status"],
@@ -57,6 +61,8 @@ def quoting(request: Request, number: int) -> Reply:
     """Answer with what came in, in ever another form."""
     header = request.headers.get("authorization", "")
     told = base64.b64decode(header.removeprefix("Basic ") or b"").decode("utf-8", "replace")
+    # Messages cut what is long: wherever the cut falls, no part of a secret may be left before it.
+    told, header = f"{'·' * (number * 7 % 650)}{told}", f"{'·' * (number * 3 % 70)}{header}"
     status = STATUSES[number % len(STATUSES)]
     cause = {"type": f"{told}_exception", "reason": f"no permissions for [{told}] and User [name={header}]"}
     error = {**cause, "root_cause": [cause], "index": told}

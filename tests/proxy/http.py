@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 from urllib.parse import urlsplit
 
+from tests.least_privilege import visitor
 from tests.proxy.tcp import reset_on_close
 
 RESET = -1
@@ -124,6 +125,12 @@ class HttpProxy:
         self.requests.append(Seen(begun, asked.method, asked.path, len(asked.body), reply.status if reply else 0))
         return reply
 
+    def _connection(self) -> http.client.HTTPConnection:
+        host, port, context = self._node.hostname or "", self._node.port or 9200, visitor(self._node.geturl())
+        if context is None:
+            return http.client.HTTPConnection(host, port, timeout=60)
+        return http.client.HTTPSConnection(host, port, timeout=60, context=context)
+
     def _matching(self, asked: Asked) -> Fault | None:
         with self._lock:
             for installed in self._faults:
@@ -134,7 +141,7 @@ class HttpProxy:
 
     def _forward(self, asked: Asked) -> Forward:
         def forward(body: bytes | None = None) -> Reply:
-            node = http.client.HTTPConnection(self._node.hostname or "", self._node.port or 9200, timeout=60)
+            node = self._connection()
             try:
                 passed = {k: v for k, v in asked.headers.items() if k.lower() not in _HOP}
                 node.request(asked.method, asked.path, body if body is not None else asked.body or None, passed)

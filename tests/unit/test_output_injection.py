@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
+import os
 import re
+import stat
 import subprocess
 import sys
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.cli.output import print_line
+from agent.cli.export import _destination
+from agent.cli.output import print_json, print_line
 from agent.csv_cell import cell, line, plain
-from agent.errors import PermanentError
+from agent.errors import PermanentError, cut
 from agent.observing.events import Event
 from agent.observing.logging import set_up
-from agent.observing.mask import SecretMask
+from agent.observing.mask import SHORTEST_SECRET_CHARACTERS, SecretMask
 from agent.retention.archive import MANIFEST, Archive, read_manifest
 
 FORMULAE = [
@@ -41,6 +47,7 @@ FORGERIES = [
     "\r\x1b[2K\x1b[1A all is well",
     "\x1b]0;title\x07",
     "\x9b2J",
+    "a\x7fb",
     "a\u2028b",
     "a\u202eb",
     'x" level=error "y',
@@ -95,6 +102,16 @@ def test_a_line_for_a_person_is_one_line(capsys: pytest.CaptureFixture[str], tex
     assert not [c for c in out[:-1] if unicodedata.category(c) in INVISIBLE]
 
 
+@pytest.mark.parametrize("text", [text for text in FORGERIES if text != "\ud800"])
+def test_json_is_one_line_that_acts_on_nothing_and_means_the_same(capsys: pytest.CaptureFixture[str], text: str):
+    print_json({text: [text, "ä🎈"]})
+    out = capsys.readouterr().out
+    assert json.loads(out) == {text: [text, "ä🎈"]}
+    assert len(out.splitlines()) == 1
+    assert not [c for c in out[:-1] if unicodedata.category(c) in INVISIBLE]
+    assert "ä🎈" in out
+
+
 @pytest.mark.parametrize("name", ["../x", "a/b", "..", ".", "", "a\0b", "a\nb", "/etc", "-rf", "~"])
 def test_an_archive_stays_in_its_folder(tmp_path: Path, name: str):
     with pytest.raises(PermanentError):
@@ -126,6 +143,27 @@ def test_a_secret_that_rotates_is_masked_before_and_after():
     assert mask("a first-Secret b fixed-Secret") == "a [secret] b [secret]"
     secret[0] = "second/Secret"
     assert mask("first-Secret second/Secret second%2FSecret") == "[secret] [secret] [secret]"
+
+
+@pytest.mark.parametrize(
+    "quoted", [json.dumps, lambda text: json.dumps(text, ensure_ascii=False), html.escape, quote, quote_plus, repr, str]
+)
+def test_a_secret_is_masked_however_a_server_quotes_it(quoted: Callable[[str], str]):
+    secret = "p\"<ä>'&\\/ %9"
+    said = SecretMask([secret])(f"got {quoted(secret)} and more")
+    assert "[secret]" in said
+    assert not [part for part in ("<", "ä", "&", "%9", "lt;", "u00e4") if part in said], said
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cs", "Z", "C"], exclude_characters="·…[]"), min_size=4),
+    st.integers(0, 60),
+    st.integers(1, 120),
+)
+def test_no_beginning_of_a_secret_is_left_where_a_text_was_cut(secret: str, before: int, longest: int):
+    said = SecretMask([secret])(f"{cut('·' * before + secret + '·' * 60, longest)} (remedy: look)")
+    shown = said.replace("[secret]", "")
+    assert not [size for size in range(SHORTEST_SECRET_CHARACTERS, len(secret) + 1) if f"·{secret[:size]}" in shown]
 
 
 def edge(body: str) -> subprocess.CompletedProcess[str]:
@@ -164,3 +202,35 @@ def test_no_error_on_its_way_out_shows_a_secret_or_acts_on_the_terminal(
     assert "[secret] [secret]" in done.stderr
     assert "\x1b" not in done.stderr
     assert ("Traceback" in done.stderr) is (raised == "RuntimeError")
+
+
+def test_an_export_is_its_owners_alone_whatever_the_umask(tmp_path: Path):
+    before = os.umask(0)
+    try:
+        with _destination(tmp_path / "export.csv") as file:
+            file.write(b"rows")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "export.csv").stat().st_mode) == 0o600
+
+
+def test_an_export_takes_the_place_of_a_link_and_not_of_what_it_leads_to(tmp_path: Path):
+    (tmp_path / "victim").write_text("untouched")
+    (tmp_path / "export.csv").symlink_to(tmp_path / "victim")
+    with _destination(tmp_path / "export.csv") as file:
+        file.write(b"rows")
+    assert (tmp_path / "victim").read_text() == "untouched"
+    assert (tmp_path / "export.csv").read_bytes() == b"rows"
+
+
+def test_an_export_into_a_pipe_leaves_the_pipe_in_its_place(tmp_path: Path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with _destination(pipe) as file:
+            file.write(b"rows")
+        assert os.read(reader, 100) == b"rows"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()

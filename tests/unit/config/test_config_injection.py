@@ -116,6 +116,12 @@ def test_a_host_that_smuggles_something_is_refused(write: Write, host: str):
     refused(lambda: load(write(AGENT.replace("http://127.0.0.1:9200", yaml_text(host))), {}))
 
 
+@pytest.mark.parametrize("name", ["a\r\nX-Injected: yes", "a:b", "a\0", "\x7f", ""])
+def test_a_username_that_ends_its_header_or_itself_is_refused(write: Write, name: str):
+    said = refused(lambda: load(write(AGENT + f"  username: {yaml_text(name)}\n  password: b\n"), {}))
+    assert not name or "without a colon" in said
+
+
 @pytest.mark.parametrize(
     "option",
     [

@@ -69,6 +69,16 @@ def test_replica_urls_are_masked_too(write: Write):
         ("/whmcs", ""),
         ("@db", f"@{SECRET}@db"),
         ("http://127.0.0.1:9200", f"http://a:{SECRET}@127.0.0.1:9200"),
+        ("http://127.0.0.1:9200", f"https://a:x,{SECRET},y@127.0.0.1:9200, https://h"),
+        ("http://127.0.0.1:9200", f"[https://a:x,{SECRET}@127.0.0.1:9200]"),
+        ("http://127.0.0.1:9200", "https://a:${DB_PASSWORD},z@127.0.0.1:9200"),
+        ("http://127.0.0.1:9200", "${DB_PASSWORD},https://h"),
+        (
+            f"opensearch:\n  hosts: http://127.0.0.1:9200\n  username: agent\n  password: {SECRET}",
+            f"opensearch: password {SECRET}",
+        ),
+        (f"  password: {SECRET}", f"  password: |\n    x\n  {SECRET}/@: y"),
+        ("instance: shop", f"instance: shop\ntail: {{url: mysql://u:x$,{SECRET}@h/d}}"),
         ("hosts:", f"password_file: {SECRET}\n  hosts:"),
         ("instance: shop", "instance: ${DB_PASSWORD}"),
         ("instance: shop", "instance: shop\ntail: {poll_seconds: '${API_TOKEN}'}"),
@@ -133,7 +143,7 @@ def test_only_line_ends_are_taken_off(write: Write, content: bytes, password: st
     assert load(write(AGENT + "  username: a\n  password_file: pw\n"), {}).opensearch.read_password() == password
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe", b"a\0b", b"x" * 65_537])
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe", b"a\0b", b"a\nb\n", b"a\rb", b"x" * 65_537])
 def test_a_useless_file_is_a_clear_error_that_shows_nothing_of_it(write: Write, content: bytes | None):
     if content is not None:
         write(content, "pw")

@@ -374,3 +374,25 @@ def test_unverified_tls_to_the_database_and_plain_http_are_said(write: Write):
         "source.tls.verify",
         "opensearch.hosts",
     ]
+
+
+@pytest.mark.parametrize(
+    ("address", "tls", "said"),
+    [
+        ("db.example:3306", "", ["source.tls"]),
+        ("db.example:3306", "  tls: {enabled: false}\n", ["source.tls"]),
+        ("db.example:3306", "  tls: {ca_file: ca.pem}\n", []),
+        ("db.example:3306", "  tls: {verify: false}\n", ["source.tls.verify"]),
+        ("localhost", "", []),
+        ("[::1]:3306", "", []),
+    ],
+)
+def test_a_database_elsewhere_that_nobody_checks_is_said(write: Write, address: str, tls: str, said: list[str]):
+    text = AGENT.replace("127.0.0.1:3306", address).replace("opensearch:", f"{tls}opensearch:")
+    weaknesses = load(write(text), {}).weaknesses()
+    assert [weakness.split(" ")[0].rstrip(":") for weakness in weaknesses] == said
+
+
+def test_a_database_behind_a_socket_is_on_this_machine(write: Write):
+    text = AGENT.replace("127.0.0.1:3306/whmcs", "/whmcs?unix_socket=/run/mysqld/mysqld.sock")
+    assert load(write(text), {}).weaknesses() == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -185,3 +186,16 @@ def test_configured_prefixes_move_patterns_and_vega_but_no_ids() -> None:
 
 def _pattern(stub: StubDashboards) -> dict[str, str]:
     return stub.objects["index-pattern", "impulse-audit"]["attributes"]
+
+
+def test_user_and_password_of_any_language_arrive_as_they_are(stub: StubDashboards) -> None:
+    DashboardsApi(stub.url, username="ü", password="pä€:w", tenant="ops").version()
+    *_, (_, _, headers) = stub.requests
+    assert headers["authorization"] == "Basic " + b64encode("ü:pä€:w".encode()).decode()
+    assert headers["securitytenant"] == "ops"
+
+
+@pytest.mark.parametrize("tenant", ["a\r\nX-Injected: yes", "€", "a\0b"])
+def test_a_tenant_that_ends_its_header_is_refused(tenant: str) -> None:
+    with pytest.raises(ConfigError, match="tenant"):
+        DashboardsApi("https://127.0.0.1:5601", tenant=tenant)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import pytest
 
 from agent.config.connections import OpenSearchSettings
 from agent.errors import TemporaryError
+from agent.observing.mask import SecretMask
 from agent.opensearch.bulk import ClusterBulk, Verdict
 from agent.opensearch.client import Cluster, open_cluster
 from tests.fakes.node import Reply, Request, stub_node
@@ -90,8 +92,20 @@ def _refresh_needed_by(issuer: Issuer) -> Any:
 
 
 @pytest.fixture
-def cluster(issuer: Issuer) -> Iterator[Cluster]:
-    with stub_node(lambda request: judged(issuer, request)) as node:
+def quoting() -> dict[str, int]:
+    """Hold after how many characters of an explanation the service quotes the token; empty: it accepts."""
+    return {}
+
+
+@pytest.fixture
+def cluster(issuer: Issuer, quoting: dict[str, int]) -> Iterator[Cluster]:
+    def answered(request: Request) -> Reply:
+        if not quoting:
+            return judged(issuer, request)
+        told = "·" * quoting["padding"] + request.headers["x-amz-security-token"]
+        return Reply(403, json.dumps({"message": told}).encode())
+
+    with stub_node(answered) as node:
         opened = open_cluster(OpenSearchSettings(hosts=(node.url,), aws_region=REGION))
         yield opened
         opened.close()
@@ -141,3 +155,16 @@ def test_signatures_hold_for_every_kind_of_path(
     cluster: Cluster, method: str, path: str, params: dict[str, str] | None
 ) -> None:
     assert cluster.call(method, path, params=params)["errors"] is False
+
+
+@pytest.mark.parametrize("padding", [0, 300, 590, 1000])
+def test_a_service_that_quotes_the_request_shows_no_token(
+    issuer: Issuer, cluster: Cluster, quoting: dict[str, int], padding: int
+) -> None:
+    # A wrong signature is answered with the whole canonical request, the session's token in it.
+    quoting["padding"] = padding
+    with pytest.raises(TemporaryError) as failure:
+        cluster.call("GET", "/")
+    shown = SecretMask(rotating=cluster.secrets)(str(failure.value))
+    assert not re.search(r"toke|secret-", shown), shown
+    assert issuer.issued

@@ -6,13 +6,15 @@ import csv
 import gzip
 import io
 import json
+import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from agent.errors import ConfigError, PermanentError, TemporaryError
 from agent.mapping.redaction import Redaction
-from agent.retention.archive import Archive, manifest_path, records
+from agent.retention.archive import MANIFEST, PART, UNDELETED, Archive, manifest_path, records
 from agent.retention.record import CsvFormat, Record
 from agent.retention.redacted import redacting
 from agent.retention.seal import verify
@@ -118,6 +120,30 @@ def test_a_disk_that_refuses_is_a_temporary_failure_that_names_the_place(tmp_pat
     (tmp_path / "whmcs").write_text("in the way")
     with pytest.raises(TemporaryError, match="whmcs"):
         Archive(tmp_path, instance="whmcs", format="csv").begin("run", 1, 2)
+
+
+def test_what_is_archived_is_its_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        path = sealed(tmp_path, [record(1)])
+    finally:
+        os.umask(before)
+
+    files = [path, manifest_path(path), path.with_name(path.name + UNDELETED)]
+    assert {each.name: stat.S_IMODE(each.stat().st_mode) for each in files} == {each.name: 0o600 for each in files}
+
+
+@pytest.mark.parametrize("suffix", [PART, UNDELETED, f"{MANIFEST}{PART}"])
+def test_no_link_leads_the_archive_to_another_file(tmp_path: Path, suffix: str) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("untouched")
+    folder = tmp_path / "archive" / "whmcs"
+    folder.mkdir(parents=True)
+    (folder / f"run-1-1.ndjson.gz{suffix}").symlink_to(victim)
+
+    with pytest.raises(TemporaryError, match="archive"):
+        sealed(tmp_path / "archive", [record(1)])
+    assert victim.read_text() == "untouched"
 
 
 def test_secrets_are_not_archived_and_clean_rows_stay_as_they_were(tmp_path: Path) -> None:
