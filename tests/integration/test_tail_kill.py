@@ -209,7 +209,8 @@ def test_a_million_ids_that_are_really_rolled_back_are_held_and_then_passed_at_n
             first = doomed(million)
             database.execute("SET SESSION auto_increment_increment = 3")
             database.fill(15_000)
-            until(lambda: watched.progress().frontier > first + 1_040_000, "all is read", seconds=300)
+            highest = max(watched.table_ids())
+            until(lambda: watched.progress().frontier == highest, "all is read", seconds=300, told=watched.state)
             assert watched.progress().watermark < first
             assert watched.progress().gap_ids >= 1_000_000
             assert watched.state()["open_gaps"] > 5_000
