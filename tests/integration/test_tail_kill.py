@@ -108,13 +108,15 @@ def interleavings(world: World, seeds: list[int]) -> None:
 
 
 def test_writers_that_interleave_at_random_and_an_agent_that_is_killed_lose_and_double_nothing(world: World) -> None:
-    interleavings(world, [first_seed() + n for n in range(6)])
+    first = first_seed()
+    interleavings(world, [first + n for n in range(6)])
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_three_hundred_interleavings_lose_and_double_nothing(world: World) -> None:
-    interleavings(world, [first_seed() + n for n in range(300)])
+    first = first_seed()
+    interleavings(world, [first + n for n in range(300)])
 
 
 def catch_up_under_fire(world: World, *, rows: int, kills: int, batch_rows: int) -> None:
