@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from pymysql.err import MySQLError
+from pymysql.err import MySQLError, OperationalError
 
 from demo.table import TABLE
 from tests.integration.tailing import INSERT, Watched, rss_kilobytes, transaction, until
@@ -18,6 +18,7 @@ from tests.world import Database, World
 
 pytestmark = pytest.mark.integration
 WRITERS = 8
+DEADLOCK = 1213
 
 
 @pytest.fixture
@@ -55,13 +56,18 @@ def write(database: Database, rng: random.Random, transactions: int) -> None:
     for _ in range(transactions):
         begin, end = endings(rng)
         statements = [statement for _ in range(rng.randint(1, 3)) for statement in some_rows(rng)]
-        with connection.cursor() as cursor:
-            for statement in (begin, *statements):
-                cursor.execute(statement)
-                time.sleep(rng.choice((0, 0, 0.01, 0.05)))
-            time.sleep(rng.choice((0, 0, 0, 0.02, 0.3)))
-            for statement in end:
-                cursor.execute(statement)
+        try:
+            with connection.cursor() as cursor:
+                for statement in (begin, *statements):
+                    cursor.execute(statement)
+                    time.sleep(rng.choice((0, 0, 0.01, 0.05)))
+                time.sleep(rng.choice((0, 0, 0, 0.02, 0.3)))
+                for statement in end:
+                    cursor.execute(statement)
+        except OperationalError as error:
+            if error.args[0] != DEADLOCK:
+                raise
+            end = []  # the server has rolled it back
         if not end:
             connection.close()
             connection = database.connect()
