@@ -107,6 +107,7 @@ class Evidence:
         self._probe, self.rung = (None, Rung(GRACE, objection)) if objection else self._best(lost)
         self._objected = objection
         self._chosen_at = self._clock()
+        self._told = self._told or self.rung.name
         return self.rung
 
     def _must_choose(self) -> bool:
@@ -127,6 +128,6 @@ class Evidence:
         return None, Rung(GRACE, "configured" if self._wanted == GRACE else "; ".join(refused))
 
     def _is_news(self) -> bool:
-        """Say whether this sample is of another rung than the last one, however many tries lay between."""
+        """Say whether this sample is of another rung than was told last, however many tries lay between."""
         before, self._told = self._told, self.rung.name
-        return before not in (None, self.rung.name)
+        return before != self.rung.name

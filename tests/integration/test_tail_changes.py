@@ -46,6 +46,7 @@ def document(watched: Watched, row_id: int) -> dict[str, object]:
     return found
 
 
+@pytest.mark.slow
 def test_a_column_that_is_added_flows_and_one_that_is_dropped_stops_nothing(running: Watched) -> None:
     database = running.world.database
     database.execute(f"ALTER TABLE {TABLE} ADD COLUMN project_id INT NOT NULL DEFAULT 7")
@@ -81,6 +82,7 @@ def test_a_table_swapped_as_online_schema_changes_do_is_followed_without_loss(ru
     running.stop()
 
 
+@pytest.mark.slow
 def test_an_account_whose_sessions_begin_with_hostile_settings_reads_all_the_same(
     own_server: Callable[..., OwnServer], make_world: Callable[..., World]
 ) -> None:

@@ -128,3 +128,10 @@ def test_an_objection_to_the_server_overrules_every_probe_at_once_and_as_long_as
     assert ladder.sample() == (GRACE, False)
     ladder.objection = None
     assert ladder.sample() == ("metadata_locks", True)
+
+
+def test_what_changes_between_the_choice_and_the_first_sample_is_told() -> None:
+    ladder = Ladder()
+    assert ladder.evidence.choose().name == NAMES[0]
+    ladder.objection = "a read-only server"
+    assert ladder.sample() == (GRACE, True)
