@@ -63,26 +63,9 @@ DETECTORS = (
     ),
     _detector(
         "command_login",
-        "sshpass|redis-cli|docker login|useradd|mysql|mariadb",
-        r"\b((?:sshpass|(?:docker login|useradd)"
-        + _ARGUMENTS
-        + r") -p[ =]?|redis-cli"
-        + _ARGUMENTS
-        + r" (?:-a|--pass)[ =]?"
+        "sshpass -|redis-cli|mysql|mariadb -|mariadb-",
+        r"\b(sshpass -p ?|redis-cli" + _ARGUMENTS + r" (?:-a|--pass) "
         r"|(?:mysql|mariadb)(?:-?(?:dump|admin|import|check))?" + _ARGUMENTS + r" -p)[\"']?"
-        r"(?!\[redacted)[^\s\"']{1,256}",
-        r"\1",
-    ),
-    _detector(
-        "command_login",
-        "chpasswd",
-        r"(:)(?!\[redacted)[^\s:\"'|\[\]]{1,256}(?=[\"']? {0,4}\| {0,4}(?:sudo )?chpasswd)",
-        r"\1",
-    ),
-    _detector(
-        "minio_key",
-        "mc alias|mc admin|mc config",
-        r"\b(mc (?:(?:alias set|config host add) \S{1,256} \S{1,512}|admin user add \S{1,256}) \S{1,256} )"
         r"(?!\[redacted)[^\s\"']{1,256}",
         r"\1",
     ),
@@ -96,7 +79,7 @@ DETECTORS = (
     ),
     _detector(
         "identified_by",
-        "identified|password",
+        "identified|password '|password \"|password(|password (|password \\",
         r"(identified (?:with \S{1,64} )?(?:by|as) |\bpassword(?:\s{1,4}|\s{0,4}\(\s{0,4}))"
         r"\\*['\"](?!\[redacted)[^'\"]{1,512}",
         r"\1'",

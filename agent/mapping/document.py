@@ -134,28 +134,14 @@ class DocumentBuilder:
         value = None if len(raw) > self._safe_length or self.catalogue.exceptions(partition) else _object(raw)
         if value is None:
             return None
-        is_clean = self._names_are_clean()
-        if is_clean and fits(self._tree, value, self._clean):
+        if self._names_are_clean() and fits(self._tree, value, self._clean):
             source[CONTEXT] = value
             return _NONE
-        return self._redacted(source, value, is_clean=is_clean)
-
-    def _redacted(self, source: dict[str, Any], value: dict[str, Any], *, is_clean: bool) -> Mapping[str, int] | Unfit:
-        """Put a context into the source without its secrets; one odd entry must not make its neighbours expensive."""
-        tree, counts = self._tree, dict[str, int]()
-        redacted: dict[str, Any] = {}
-        odd: dict[str, Any] = {}
-        for key, item in value.items():
-            if is_clean and key in tree and fits(tree, {key: item}, self._clean):
-                redacted[key] = item
-                continue
-            without = self.redaction.value({key: item}, counts, texts=True)
-            redacted |= without
-            if key not in tree or not fits(tree, without):
-                odd |= without
-        if odd:
-            return Unfit(redacted, counts, odd)
-        source[CONTEXT] = redacted
+        counts: dict[str, int] = {}
+        value = self.redaction.value(value, counts, texts=True)
+        if not fits(self._tree, value):
+            return Unfit(value, counts)
+        source[CONTEXT] = value
         return counts
 
     def _columns_fit(self, source: dict[str, Any], row: Row) -> bool:

@@ -6,7 +6,6 @@ server before. Each value still ends in the document: mapped, in the overflow, o
 
 from __future__ import annotations
 
-from collections.abc import Container
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from agent.mapping.catalogue import CONTEXT, EXTRA, Catalogue
@@ -30,11 +29,10 @@ LONGEST_NOTE = 500
 
 
 class Unfit(NamedTuple):
-    """Hold a context that is parsed and free of secrets, and those entries of it that the catalogue does not fit."""
+    """Hold a context that is parsed and free of secrets, and of which some path is not in the catalogue as it is."""
 
     value: dict[str, Any]
     redactions: Counts
-    odd: dict[str, Any]
 
 
 class Workshop(Protocol):
@@ -74,9 +72,9 @@ class Draft:
         if shape.extra:
             columns = zip(shape.extra, row[len(shape.fields) : -1], strict=True)
             self._put_extra({name: self._text(item) if isinstance(item, str) else item for name, item in columns})
-        if unfit is not None and not has_cut_numbers(unfit.odd):
+        if unfit is not None and not has_cut_numbers(unfit.value):
             self._count(unfit.redactions)
-            self._walk(self._kept(unfit.value), unfit.odd)
+            self._walk(self._kept(unfit.value))
         elif raw is not None:
             self._put_context(str(raw))
         if self.redactions:
@@ -152,12 +150,12 @@ class Draft:
             return
         self._walk(value)
 
-    def _walk(self, value: dict[str, Any], odd: Container[str] | None = None) -> None:
+    def _walk(self, value: dict[str, Any]) -> None:
         walk = Walk(self._workshop.catalogue, exceptions=self._exceptions, today=self._today)
         if self._rung >= Rung.ALL_OVERFLOW:
             walk.overflow.value = walk.overflow.spill(value, (CONTEXT,), REJECTED)
         else:
-            self._source[CONTEXT] = walk.route(CONTEXT, value, odd)
+            self._source[CONTEXT] = walk.route(CONTEXT, value)
         self._note(walk.overflow, walk.overflow.value)
 
     @property

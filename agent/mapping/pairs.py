@@ -15,10 +15,15 @@ _PAIR = re.compile(
     r"(?<![A-Za-z0-9_.-])"
     r"((?:(?:api|access|private|secret|secret access|licen[cs]e|encryption|signing|session) (?:key|token|id))"
     r"|[A-Za-z0-9_.-]{2,80}+)"  # possessive: nothing of a word may follow it, so no shorter one would do
-    r"(?:\]?\\{0,8}[\"']?\]?\s{0,8}(?:=>\s{0,8}(?:string\(\d{1,6}\)\s{1,4})?|->|[:=>]|%3[dD])\s{0,8}"
-    r"|\\{0,8}[\"'];s:\d{1,6}:|(?:%22)?%3[aA](?:%22)?|\s{1,4}(?:is|was)\s{0,2}:?\s{1,4})",
+    r"(?:\]?\\{0,8}[\"']?\s{0,8}(?:=>|[:=>]|%3[dD])\s{0,8}|\s{1,4}(?:is|was):?\s{1,4})",
     re.IGNORECASE,
 )
+_NOTED = re.compile(
+    r"(?<![A-Za-z0-9_.-])([A-Za-z0-9_.-]{2,80}+)"
+    r"(?:\\{0,8}[\"'];s:\d{1,6}:|\\{0,8}[\"']\]=>\s{0,8}string\(\d{1,6}\)\s{1,4}|(?:%22)?%3[aA](?:%22)?)"
+)
+"""The same in the notations of PHP's `serialize` and `var_dump`, and of JSON in a URL."""
+_NOTATIONS = (";s:", "string(", "%3")
 _OPTION = re.compile(r"(?<!\S)(--?[A-Za-z][A-Za-z0-9-]{1,60})(?: {1,4})(?=[^\s-])")
 SEPARATORS = (
     "=",
@@ -87,7 +92,8 @@ class Pairs:
 
     def redacted(self, text: str, counts: dict[str, int]) -> str:
         """Return the text with those values replaced, each counted under its key's rule."""
-        return self._pass(_OPTION, self._pass(_PAIR, text, counts), counts)
+        found = self._pass(_OPTION, self._pass(_PAIR, text, counts), counts)
+        return self._pass(_NOTED, found, counts) if any(each in found for each in _NOTATIONS) else found
 
     def _pass(self, pattern: re.Pattern[str], text: str, counts: dict[str, int]) -> str:
         pieces: list[str] = []

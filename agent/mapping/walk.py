@@ -8,7 +8,6 @@ moves what cannot be mapped to the overflow. Each scalar ends in exactly one of 
 from __future__ import annotations
 
 import re
-from collections.abc import Container
 from typing import Any
 
 from agent.mapping.catalogue import Catalogue, Node
@@ -120,20 +119,20 @@ class Walk:
         self._today = today
         self._arrays = 0
 
-    def route(self, root: str, value: dict[str, Any], odd: Container[str] | None = None) -> dict[str, Any]:
-        """Return what stays under `root`; the rest is in `self.overflow`. Keys that are not `odd` are known to fit."""
-        kept, over = self._object(self._catalogue.tree[root], value, (root,), odd)
+    def route(self, root: str, value: dict[str, Any]) -> dict[str, Any]:
+        """Return what stays under `root`; the rest is in `self.overflow`."""
+        kept, over = self._object(self._catalogue.tree[root], value, (root,))
         self.overflow.value = over
         return kept
 
     def _object(
-        self, node: dict[str, Node], value: dict[str, Any], above: Path, odd: Container[str] | None = None
+        self, node: dict[str, Node], value: dict[str, Any], above: Path
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         kept: dict[str, Any] = {}
         over: dict[str, Any] = {}
         is_known_here = self._exceptions is None and self._arrays == 0
         for key, item in value.items():
-            if (odd is not None and key not in odd) or (is_known_here and key in node and fits(node, {key: item})):
+            if is_known_here and key in node and fits(node, {key: item}):
                 kept[key] = item  # one odd entry must not make its neighbours expensive
                 continue
             segments = valid_segments(key)

@@ -122,7 +122,7 @@ def patiently(ask: Callable[[], Answer]) -> Answer:
         try:
             return ask()
         except TemporaryError as failure:
-            if failure.kind != "overloaded":
+            if failure.kind != "throttled":
                 raise
             time.sleep(0.5)
     return ask()

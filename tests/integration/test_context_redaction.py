@@ -13,7 +13,7 @@ import pytest
 from tests.integration.context_agent import Agent
 from tests.integration.retention_world import aged, insert_raw
 from tests.integration.test_context_dead_letters import set_strict
-from tests.unit.mapping.test_redaction import HEX, KEYS, TEXTS
+from tests.unit.mapping.planted import HEX, KEYS, TEXTS
 from tests.world import Database, World
 
 pytestmark = pytest.mark.integration
