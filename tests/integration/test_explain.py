@@ -180,7 +180,7 @@ def test_the_bytes_are_those_that_sync_sends(world: World) -> None:
     sync(world)
     ids = [row[0] for row in world.database.execute(f"SELECT id FROM {TABLE}")]
     assert len(ids) > 60
-    plain = {row_id: explained(world, row_id).splitlines()[0] for row_id in ids}
+    plain = {row_id: explained(world, row_id).splitlines()[0] for row_id in [*ids[::5], ids[-1]]}
     fragments = {row_id: explained(world, row_id, "--json") for row_id in ids}
     assert world.run("sync", "--restart").code == 0
     world.refresh()
@@ -188,9 +188,9 @@ def test_the_bytes_are_those_that_sync_sends(world: World) -> None:
     for row_id in ids:
         sent = _without_time(raw_source(world, row_id))
         assert sent in _without_time(fragments[row_id])
-        assert json.loads(_without_time(plain[row_id])) == json.loads(sent)
-        if sent.isascii():
-            assert _without_time(plain[row_id]) == sent
+        if row_id in plain:
+            assert json.loads(_without_time(plain[row_id])) == json.loads(sent)
+            assert _without_time(plain[row_id]) == sent or not sent.isascii()
 
 
 def explained(world: World, row_id: int, *arguments: str) -> str:
