@@ -171,15 +171,16 @@ def test_the_bytes_are_those_that_sync_sends(world: World) -> None:
     world.database.fill(20)
     contexts = [case.given["columns"].get("context") for case in cases()]
     contexts += ['{"n": 123456789012345678901234567890, "f": 1e400, "z": -0.0, "e": 1.10}', '{"\u202e\u009b": "\x85"}']
-    for context in contexts:
+    for context in filter(None, contexts):
         # Halves of surrogate pairs cannot be stored; rows with them come from no table.
         with suppress(UnicodeEncodeError, DataError):
             world.database.execute(
                 f"INSERT INTO {TABLE} {COLUMNS} VALUES (UTC_TIMESTAMP(), 'm', 'cron', 'a', 'info', %s)", (context,)
             )
     sync(world)
-    ids = range(1, world.database.count() + 1)
-    plain = {row_id: explained(world, row_id).splitlines()[0] for row_id in ids}
+    ids = [row[0] for row in world.database.execute(f"SELECT id FROM {TABLE}")]
+    assert len(ids) > 60
+    plain = {row_id: explained(world, row_id).splitlines()[0] for row_id in [*ids[::5], ids[-1]]}
     fragments = {row_id: explained(world, row_id, "--json") for row_id in ids}
     assert world.run("sync", "--restart").code == 0
     world.refresh()
@@ -187,9 +188,9 @@ def test_the_bytes_are_those_that_sync_sends(world: World) -> None:
     for row_id in ids:
         sent = _without_time(raw_source(world, row_id))
         assert sent in _without_time(fragments[row_id])
-        assert json.loads(_without_time(plain[row_id])) == json.loads(sent)
-        if sent.isascii():
-            assert _without_time(plain[row_id]) == sent
+        if row_id in plain:
+            assert json.loads(_without_time(plain[row_id])) == json.loads(sent)
+            assert _without_time(plain[row_id]) == sent or not sent.isascii()
 
 
 def explained(world: World, row_id: int, *arguments: str) -> str:
@@ -212,7 +213,7 @@ def raw_source(world: World, row_id: int) -> str:
 
 
 def _without_time(text: str) -> str:
-    return re.sub(r'"indexed_at":"[^"]*"', "", text)
+    return re.sub(r'"indexed_at":"[^"]*"', '"indexed_at":""', text)
 
 
 @pytest.mark.parametrize("row_id", ["-1", "x", str(2**63), "9" * 40])

@@ -115,6 +115,20 @@ def test_without_one_side_nothing_is_clean(world: World, side: str) -> None:
     assert len(outcome.stderr.strip().splitlines()) == 1, outcome.stderr
 
 
+@pytest.mark.parametrize("mend", ["--repair", "--delete-orphans"])
+def test_documents_are_not_mended_by_another_tables_rows(world: World, mend: str) -> None:
+    synced(world, 20)
+    world.database.execute(f"TRUNCATE {TABLE}")
+    world.database.fill(5, seed=9)
+
+    outcome = world.run("verify", mend)
+
+    assert outcome.code == 1, outcome.stdout
+    assert "`sync --restart`" in outcome.stderr
+    assert world.count() == 20
+    assert world.run("verify").code == 3, "to look at it is allowed"
+
+
 def test_a_repair_waits_for_a_busy_cluster(world: World, opensearch: str) -> None:
     synced(world, 50)
     lose(world, 7, 8)
