@@ -142,6 +142,6 @@ def test_in_a_catch_up_each_dead_letter_is_told_once(settled: Running) -> None:
     for dead in (2, 0, 0, 1):
         taken = Taken(counts=Counter(indexed=100, dead_letters=dead))
         step = Step(rows_read=100, caught_up=False, taken=taken)
-        settled.shipping.reporting.stepped(step, Progress(watermark=500, frontier=500))
+        settled.shipping.reporting.stepped(step, Progress(frontier=500))
     said = events(settled.lines[before:], "dead_letter.kept")
     assert [line.partition("rows=")[2] for line in said] == ["2", "1"]
