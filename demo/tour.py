@@ -157,8 +157,12 @@ class Tour:
                 cursor.execute(f"DROP DATABASE `{self.name}`")
         if self.pair.opensearch is None:
             self._request("DELETE", f"impulse-audit-{self.instance}-*")
-            ours = {"query": {"term": {"instance": self.instance}}}
-            self._request("POST", "impulse-agent-*/_delete_by_query?conflicts=proceed&refresh=true", ours)
+            ours = [{"term": {"instance": self.instance}}, {"ids": {"values": [f"{self.instance}:retention"]}}]
+            self._request(
+                "POST",
+                "impulse-agent-*/_delete_by_query?conflicts=proceed&refresh=true",
+                {"query": {"bool": {"should": ours}}},
+            )
 
     def keep(self) -> None:
         """Leave everything running, with a daemon, until Ctrl-C."""

@@ -58,7 +58,8 @@ def left(given: Mapping[str, str], name: str) -> list[str]:
     instance, node = name.replace("_", "-"), given["DEMO_OPENSEARCH_URL"]
     with urlopen(f"{node}/_cat/indices/impulse-audit-{instance}-*?format=json&h=index") as answer:
         indices = [index["index"] for index in json.load(answer)]
-    with urlopen(f"{node}/impulse-agent-*/_search?q=instance:%22{instance}%22") as answer:
+    ours = f"instance:%22{instance}%22%20OR%20_id:%22{instance}:retention%22"
+    with urlopen(f"{node}/impulse-agent-*/_search?q={ours}") as answer:
         documents = [hit["_index"] for hit in json.load(answer)["hits"]["hits"]]
     return databases + indices + documents
 

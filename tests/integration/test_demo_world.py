@@ -27,6 +27,19 @@ def test_a_world_ships_its_rows_into_its_own_corner(world: World, make_world: Ca
     assert world.request("GET", f"/{world.index_prefix}*") == {}
 
 
+def test_twenty_thousand_rows_are_as_many_documents_whatever_is_repeated_or_forgotten(world: World) -> None:
+    world.database.fill(20_000, days=120)
+    state = f"/{world.agent_prefix}-state/_doc/{world.instance}?refresh=true"
+    for forgotten, indexed in ((False, 20_000), (False, 0), (True, 20_000)):
+        if forgotten:
+            world.request("DELETE", state)
+        assert world.run("sync", "--json").json["indexed"] == indexed
+        assert world.count() == 20_000
+    compared = world.run("verify", "--json").json
+    counts = ("rows", "documents", "missing", "orphan", "different")
+    assert [compared[key] for key in counts] == [20_000, 20_000, 0, 0, 0]
+
+
 def test_a_made_user_has_only_its_grants(database: Database) -> None:
     url = database.create_user("SELECT ON {database}.mod_impulsecore_audit_log")
     assert url.endswith(f"/{database.name}")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
 
 from agent.errors import TemporaryError
+from agent.tailing.gaps import Progress
+from agent.tailing.tail import Step, Taken
 from tests.fakes.opensearch import no_fault
 from tests.unit.shipping.daemon import Running
 
@@ -132,3 +135,13 @@ def test_another_jobs_failure_is_told_while_rows_are_shipped(settled: Running) -
     assert all("job=templates" in line for line in said)
     settled.cluster.fault = no_fault
     assert len(events(settled.run_for(600), "tail.recovered")) == 1
+
+
+def test_in_a_catch_up_each_dead_letter_is_told_once(settled: Running) -> None:
+    before = len(settled.lines)
+    for dead in (2, 0, 0, 1):
+        taken = Taken(counts=Counter(indexed=100, dead_letters=dead))
+        step = Step(rows_read=100, caught_up=False, taken=taken)
+        settled.shipping.reporting.stepped(step, Progress(frontier=500))
+    said = events(settled.lines[before:], "dead_letter.kept")
+    assert [line.partition("rows=")[2] for line in said] == ["2", "1"]
