@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from agent.mapping.clean_texts import CleanTexts
 from agent.mapping.detectors import DETECTORS, EMAIL, Detector
 from agent.mapping.gate import gate
+from agent.mapping.judged_texts import JudgedTexts, Judgement
 from agent.mapping.pairs import SEPARATORS, Pairs
 from agent.mapping.rules import FieldRules
 from agent.mapping.secret_keys import SecretKeys, is_replaced
@@ -42,6 +43,7 @@ class Redaction:
         self._words = gate(self._keys.needles).search
         self._chosen = [(rule, *_by_case(rule.needles)) for rule in chosen]
         self.clean = CleanTexts(self.suspects)
+        self._judged = JudgedTexts(self._judge)
 
     def key_rule(self, key: str) -> str | None:
         """Return the rule that makes this key's value a secret, if any."""
@@ -101,13 +103,19 @@ class Redaction:
         """Return a text, decoded or not, without its secrets."""
         if text in self.clean or self.clean.vouches(text):
             return text
-        found = self._without_known(text, counts)
-        found = self._pairs.redacted(found, counts)
-        for rule in self._custom:
-            found = _apply(rule, found, counts)
+        found, replaced = self._judged.judged(text)
+        for rule, count in replaced.items():
+            counts[rule] = counts.get(rule, 0) + count
         if found == text:
             self.clean.remember(text)
         return found
+
+    def _judge(self, text: str) -> Judgement:
+        counts: Counts = {}
+        found = self._pairs.redacted(self._without_known(text, counts), counts)
+        for rule in self._custom:
+            found = _apply(rule, found, counts)
+        return found, counts
 
     def _without_known(self, text: str, counts: Counts) -> str:
         """Return a text without what the detectors know; only those whose needles occur are tried."""
