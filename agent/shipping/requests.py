@@ -1,9 +1,9 @@
 """Bulk requests: documents cut into them by size, sent, and halved at once when one is found too large.
 
 Being too large is no overload: half of it can go out in the same breath, and waiting would help nobody. Only one
-document that is too large all by itself is at fault; that a request no larger than any server takes is refused is a
-fault of the way, and is left to the step to wait out. Which rows come and what follows from the outcomes is the
-shipper's.
+document that is too large all by itself is at fault, while a small request gets through; that a request no larger
+than any server takes is refused is a fault of the way, and is left to the step to wait out. Which rows come and what
+follows from the outcomes is the shipper's.
 """
 
 from __future__ import annotations
@@ -91,11 +91,13 @@ class Requests:
         except TemporaryError as failure:
             if failure.kind != "too_large" or len(body) <= LEAST_BYTES:
                 raise
-            if len(documents) == 1:
-                reason = f"{len(body)} bytes: {failure.got or failure.what}"
-                return Sent({0: Outcome(Verdict.REJECTED, failure.kind, reason)})
+            reason = f"{len(body)} bytes: {failure.got or failure.what}"
         # Outside of the handler: its error would hold every body of the way down in memory.
-        return self._halved(documents)
+        if len(documents) > 1:
+            return self._halved(documents)
+        # A way that finds everything too large, the smallest request too, says nothing about a document.
+        verdict = Verdict.REJECTED if self.finds_shard_working(documents[0]) else Verdict.DEFERRED
+        return Sent({0: Outcome(verdict, "too_large", reason)})
 
     def _halved(self, documents: Sequence[Document]) -> Sent:
         middle = len(documents) // 2
