@@ -146,13 +146,15 @@ def test_an_alias_on_two_indices_is_named_until_it_is_on_one(node: Node) -> None
 
 
 def test_an_alias_moved_to_another_index_is_named_and_blamed_on_no_document(node: Node) -> None:
-    other = f"{node.world.index_prefix}-of-a-person"
+    other = f"of-a-person-{node.world.instance}"
     strict = {"dynamic": "strict", "properties": {"name": {"type": "keyword"}}}
     node.world.request("PUT", f"/{other}", {"settings": {"number_of_replicas": 0}, "mappings": strict})
-    node.move_alias(node.index, other)
-    with named(node, "not the agent's", tries=3):
-        node.move_alias(other, node.index)
-    node.world.request("DELETE", f"/{other}")
+    try:
+        node.move_alias(node.index, other)
+        with named(node, "not the agent's", tries=3):
+            node.move_alias(other, node.index)
+    finally:
+        node.world.request("DELETE", f"/{other}")
 
 
 def test_a_deleted_alias_is_put_back(node: Node) -> None:
