@@ -118,6 +118,14 @@ def test_five_minutes_of_a_wrong_answer_cost_patience_and_nothing_else(outages: 
     survives(outages, BULK if reach == "bulk" else anything, ANSWERS[name])
 
 
+def test_an_answer_in_gzip_that_nobody_asked_for_is_understood(outages: Clocked) -> None:
+    outages.proxy.on(BULK, zipped())
+    outages.insert(ROWS)
+    outages.settles(2)
+    outages.proxy.clear()
+    assert outages.missing() == set()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["silence", "drip"])
 @pytest.mark.parametrize("reach", ["bulk", "everything"])
