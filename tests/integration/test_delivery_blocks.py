@@ -108,10 +108,10 @@ BREAK = {"script": {"source": "ctx.nothing.at.all = 1"}}
     ("processor", "word"),
     [
         pytest.param(DROP, "drops documents", id="drop"),
-        pytest.param(RENAME, "about other documents", id="rename"),
+        pytest.param(RENAME, "about other documents", id="rename", marks=pytest.mark.slow),
         pytest.param(FAIL, "an ingest pipeline fails", id="fail"),
-        pytest.param(BREAK, "an ingest pipeline fails", id="break"),
-        pytest.param(None, "an ingest pipeline is missing", id="missing"),
+        pytest.param(BREAK, "an ingest pipeline fails", id="break", marks=pytest.mark.slow),
+        pytest.param(None, "an ingest pipeline is missing", id="missing", marks=pytest.mark.slow),
     ],
 )
 def test_a_pipeline_that_lets_no_document_pass_is_named_and_blamed_on_none(

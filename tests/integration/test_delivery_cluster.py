@@ -11,7 +11,7 @@ from demo.opensearch_server import Cluster
 from tests.integration.delivery import RunningAgent
 from tests.world import Database, World
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 ANOTHER_MONTH = "2026-07-15 08:00:00"
 STRICT = {
     "http.max_content_length": "1mb",
