@@ -90,6 +90,7 @@ ANSWERS: dict[str, Fault] = {
     "answer lost": swallow_answer(),
     "a body shorter than it says": lengthened(7),
     "a body longer than it says": lengthened(-7),
+    "a body of a terabyte, it says": lengthened(1 << 40),
     "too few items": too_few_items(1),
     "too many items": too_many_items,
     "items in another order": reordered(),

@@ -71,7 +71,7 @@ def drip(seconds: float = 0.1) -> Fault:
 
     def fault(_asked: Asked, forward: Forward) -> Reply:
         reply = forward()
-        return Reply(reply.status, reply.body[:-1], reply.headers, promised=1 << 40, drip_seconds=seconds)
+        return Reply(reply.status, reply.body[:-1], reply.headers, promised=1 << 20, drip_seconds=seconds)
 
     return fault
 
