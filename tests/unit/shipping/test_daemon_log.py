@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -132,3 +133,19 @@ def test_another_jobs_failure_is_told_while_rows_are_shipped(settled: Running) -
     assert all("job=templates" in line for line in said)
     settled.cluster.fault = no_fault
     assert len(events(settled.run_for(600), "tail.recovered")) == 1
+
+
+def test_a_cluster_in_trouble_is_asked_by_the_tail_only_and_once_a_try(settled: Running) -> None:
+    asked: Counter[str] = Counter()
+
+    def fault(effect: str) -> None:
+        asked[effect] += 1
+        raise TemporaryError("no answer", where="http://127.0.0.1:9200", kind="unavailable")
+
+    settled.cluster.fault = fault
+    settled.source.add(500)
+    settled.run_for(60)
+    asked.clear()
+    settled.run_for(HOUR)
+    assert asked.keys() == {"state read", "state write"}
+    assert asked["state write"] <= asked["state read"] <= HOUR / 20
