@@ -91,6 +91,7 @@ class Shipping:
 
     def lead(self) -> bool:
         """Say whether this process may ship, taking the lease when it is free."""
+        self._is_heard = True
         if not self.line.lease.acquire():
             self.reporting.standing_by(was_leading=self._leading)
             self._leading = False
@@ -105,7 +106,6 @@ class Shipping:
 
     def tail(self) -> bool:
         """Do one step, unless a person paused the tail; say whether it caught up."""
-        self._is_heard = True
         try:
             return self._paused() or self._step()
         except LeaseLost:

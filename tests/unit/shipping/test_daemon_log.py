@@ -149,3 +149,13 @@ def test_a_cluster_in_trouble_is_asked_by_the_tail_only_and_once_a_try(settled: 
     settled.run_for(HOUR)
     assert asked.keys() == {"state read", "state write"}
     assert asked["state write"] <= asked["state read"] <= HOUR / 20
+
+
+def test_a_cluster_that_is_back_hears_of_a_database_that_is_still_away(settled: Running) -> None:
+    strike(settled, "cluster unavailable", "away")
+    settled.run_for(600)
+    settled.cluster.fault = no_fault
+    settled.run_for(120)
+    document, _ = settled.cluster.states["shop"]
+    assert document["state"] == "degraded"
+    assert "database" in document["reason"]
