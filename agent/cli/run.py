@@ -103,6 +103,7 @@ class Shipping:
 
     def lead(self) -> bool:
         """Say whether this process may ship, taking the lease when it is free."""
+        self._is_heard = True
         held = self.line.lease.held()
         if not held:
             # Its session has ended, perhaps with the server: behind the same address another one may answer by now.
@@ -121,7 +122,6 @@ class Shipping:
 
     def tail(self) -> bool:
         """Do one step, unless a person paused the tail; say whether it caught up."""
-        self._is_heard = True
         try:
             return self._paused() or self._step()
         except LeaseLost:

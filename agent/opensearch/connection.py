@@ -34,6 +34,7 @@ from agent.opensearch.driver import (
 
 # A node that does not even accept in this time is as good as gone: the next one is tried.
 CONNECT_TIMEOUT_SECONDS = 10.0
+LONGEST_ANSWER_BYTES = 1 << 30
 
 
 class NodeConnection(Urllib3HttpConnection):
@@ -81,6 +82,12 @@ class _TimelyResponse(http.client.HTTPResponse):
         seconds = sock.gettimeout()
         if seconds is not None:
             self.fp = io.BufferedReader(_Timely(self.fp.detach(), sock, seconds))
+
+    def begin(self) -> None:
+        """Read the headers; a length that no cluster means is not made room for."""
+        super().begin()
+        if (self.length or 0) > LONGEST_ANSWER_BYTES:
+            raise http.client.HTTPException(f"an answer of {self.length} bytes")
 
 
 class _Timely(io.RawIOBase):

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import orjson
 
 from agent.errors import PermanentError, TemporaryError
-from agent.opensearch.answers import Refused
+from agent.opensearch.answers import Refused, printable
 from agent.opensearch.client import Cluster, url_path
 from agent.opensearch.connection import dumped
 
@@ -69,9 +69,14 @@ class ClusterState:
         """Read; see `StateStore`."""
         answer = self._cluster.answer("GET", self._path, accept=(404,))
         found = answer.body
-        if answer.status == 404 and (found.get("found") is False or answer.fault_type == "index_not_found_exception"):
+        if answer.status == 404 and answer.fault_type == "index_not_found_exception":
             return None
-        document = found.get("_source") if found.get("found") is True else None
+        if not isinstance(found, dict) or not isinstance(found.get("found"), bool):
+            # Something in between has answered: what it does not know of may well be there.
+            raise _foreign(f"GET {self._path}", found)
+        if not found["found"]:
+            return None
+        document = found.get("_source")
         if not isinstance(document, dict):
             remedy = "restore the index from a snapshot, or begin again on purpose with `sync --restart`"
             raise PermanentError("the state document is unreadable", where=self._path, remedy=remedy)
@@ -95,6 +100,8 @@ class ClusterState:
         if answer.status == 409:
             # Perhaps our own, sent twice because a node went away in between.
             return self._looked_up(body, token, None)
+        if not isinstance(answer.body, dict) or "_seq_no" not in answer.body:
+            return self._looked_up(body, token, _foreign(f"PUT {self._path}", answer.body))
         return Token(answer.body["_seq_no"], answer.body["_primary_term"])
 
     def _looked_up(self, body: bytes, token: Token | None, failure: TemporaryError | None) -> Token:
@@ -113,3 +120,10 @@ class ClusterState:
             got="the document was removed" if kept is None else f"it is at {kept.token.seq_no}",
             remedy="run one agent per instance",
         )
+
+
+def _foreign(where: str, got: object) -> TemporaryError:
+    remedy = "check that opensearch.hosts names OpenSearch itself, and what stands in between"
+    return TemporaryError(
+        "the answer is not OpenSearch's", where=where, got=printable(got)[:80], remedy=remedy, kind="not_json"
+    )

@@ -1,9 +1,9 @@
 """Bulk requests: documents cut into them by size, sent, and halved at once when one is found too large.
 
 Being too large is no overload: half of it can go out in the same breath, and waiting would help nobody. Only one
-document that is too large all by itself is at fault; that a request no larger than any server takes is refused is a
-fault of the way, and is left to the step to wait out. Which rows come and what follows from the outcomes is the
-shipper's.
+document that is too large all by itself is at fault, while a small request gets through; that a request no larger
+than any server takes is refused is a fault of the way, and is left to the step to wait out. Which rows come and what
+follows from the outcomes is the shipper's.
 """
 
 from __future__ import annotations
@@ -81,14 +81,15 @@ class Requests:
         return self._sent(line, [document.key]).outcomes.get(0)
 
     def finds_shard_working(self, document: Document) -> bool:
-        """Say whether the very shard a document belongs to takes a write now. Raises TemporaryError.
+        """Say whether the very shard a document belongs to takes a write now. Raises TemporaryError."""
+        return self._is_shard_working(self._head(document.partition), document.key)
 
-        The write deletes what was never there: routed to the same shard, it passes through all that a document
-        passes through and leaves nothing to be seen.
-        """
-        probe = f"{document.key}:probe"
-        head = self._head(document.partition).replace(b'{"index"', b'{"delete"', 1)
-        return not self._bulk.send(b'%b%b","routing":"%b"}}\n' % (head, probe.encode(), document.key.encode()), [probe])
+    def _is_shard_working(self, head: bytes, key: str) -> bool:
+        # The write deletes what was never there: routed to the same shard, it passes through all that a document
+        # passes through and leaves nothing to be seen.
+        head = head.replace(b'{"index"', b'{"delete"', 1)
+        probe = f"{key}:probe"
+        return not self._bulk.send(b'%b%b","routing":"%b"}}\n' % (head, probe.encode(), key.encode()), [probe])
 
     def _sent(self, body: bytes, keys: Sequence[str]) -> Sent:
         try:
@@ -96,11 +97,14 @@ class Requests:
         except TemporaryError as failure:
             if failure.kind != "too_large" or len(body) <= LEAST_BYTES:
                 raise
-            if len(keys) == 1:
-                reason = f"{len(body)} bytes: {failure.got or failure.what}"
-                return Sent({0: Outcome(Verdict.REJECTED, failure.kind, reason)})
+            reason = f"{len(body)} bytes: {failure.got or failure.what}"
         # Outside of the handler: its error would hold every body of the way down in memory.
-        return self._halved(body, keys)
+        if len(keys) > 1:
+            return self._halved(body, keys)
+        # A way that finds everything too large, the smallest request too, says nothing about a document.
+        head = body[: body.index(b"\n")].removesuffix(keys[0].encode() + b'"}}')
+        verdict = Verdict.REJECTED if self._is_shard_working(head, keys[0]) else Verdict.DEFERRED
+        return Sent({0: Outcome(verdict, "too_large", reason)})
 
     def _halved(self, body: bytes, keys: Sequence[str]) -> Sent:
         middle = len(keys) // 2

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.delivery import AT, RunningAgent
+from agent.shipping.refusals import TRIES_BEFORE_SUSPICION
+from tests.integration.delivery import RunningAgent
 from tests.world import Database, World
 
 pytestmark = pytest.mark.integration
@@ -34,12 +35,8 @@ class Node:
         moves = [{"remove": {"index": here, "alias": self.alias}}, {"add": {"index": there, "alias": self.alias}}]
         self.world.request("POST", "/_aliases", {"actions": moves})
 
-    def tries_again(self, times: int) -> None:
-        """Wait until it has sent what is refused so many times more."""
-        before = self._retries()
-        self.agent.wait(lambda: self._retries() >= before + times, 60, "it tries again and again")
-
-    def _retries(self) -> int:
+    def retries(self) -> int:
+        """Return how often it had to try again so far."""
         told = self.agent.probed("metrics")[1].splitlines()
         return sum(int(float(line.split()[-1])) for line in told if line.startswith("audit_agent_bulk_retries_total"))
 
@@ -61,15 +58,18 @@ def node(mariadb: str, opensearch: str, tmp_path_factory: pytest.TempPathFactory
 
 
 @contextmanager
-def named(node: Node, word: str, *, at: str = AT) -> Iterator[None]:
+def named(node: Node, word: str, *, tries: int = 1) -> Iterator[None]:
     """Insert rows; expect the word in the state; when the block ends, expect the rows to arrive."""
     agent = node.agent
-    ids = agent.insert(20, at=at)
+    before = node.retries()
+    ids = agent.insert(20)
     agent.is_degraded_for(word)
     shown = node.world.run("status", "--json").json
     assert shown["state"] == "degraded"
     assert word in shown["reason"]
     assert agent.missing(ids) == set(ids)
+    agent.wait(lambda: node.retries() >= before + tries, 60, "it tries again and again")
+    assert agent.dead_letters() == []
     yield
     agent.delivers(ids)
     agent.is_well()
@@ -108,10 +108,10 @@ BREAK = {"script": {"source": "ctx.nothing.at.all = 1"}}
     ("processor", "word"),
     [
         pytest.param(DROP, "drops documents", id="drop"),
-        pytest.param(RENAME, "about other documents", id="rename"),
+        pytest.param(RENAME, "about other documents", id="rename", marks=pytest.mark.slow),
         pytest.param(FAIL, "an ingest pipeline fails", id="fail"),
-        pytest.param(BREAK, "an ingest pipeline fails", id="break"),
-        pytest.param(None, "an ingest pipeline is missing", id="missing"),
+        pytest.param(BREAK, "an ingest pipeline fails", id="break", marks=pytest.mark.slow),
+        pytest.param(None, "an ingest pipeline is missing", id="missing", marks=pytest.mark.slow),
     ],
 )
 def test_a_pipeline_that_lets_no_document_pass_is_named_and_blamed_on_none(
@@ -120,10 +120,8 @@ def test_a_pipeline_that_lets_no_document_pass_is_named_and_blamed_on_none(
     before = node.world.count()
     node.settings(**{"index.final_pipeline": pipeline(node, processor) if processor else "nowhere"})
     try:
-        with named(node, word):
-            # Longer than the tries after which an error inside the server is put on a document.
-            node.tries_again(5)
-            assert node.agent.dead_letters() == []
+        # More often than an error inside the server has to come back to be put on a document.
+        with named(node, word, tries=TRIES_BEFORE_SUSPICION + 1):
             node.settings(**{"index.final_pipeline": None})
     finally:
         node.settings(**{"index.final_pipeline": None})
@@ -148,14 +146,15 @@ def test_an_alias_on_two_indices_is_named_until_it_is_on_one(node: Node) -> None
 
 
 def test_an_alias_moved_to_another_index_is_named_and_blamed_on_no_document(node: Node) -> None:
-    other = f"{node.world.index_prefix}-of-a-person"
+    other = f"of-a-person-{node.world.instance}"
     strict = {"dynamic": "strict", "properties": {"name": {"type": "keyword"}}}
     node.world.request("PUT", f"/{other}", {"settings": {"number_of_replicas": 0}, "mappings": strict})
-    node.move_alias(node.index, other)
-    with named(node, "not the agent's"):
-        node.tries_again(3)
-        node.move_alias(other, node.index)
-    node.world.request("DELETE", f"/{other}")
+    try:
+        node.move_alias(node.index, other)
+        with named(node, "not the agent's", tries=3):
+            node.move_alias(other, node.index)
+    finally:
+        node.world.request("DELETE", f"/{other}")
 
 
 def test_a_deleted_alias_is_put_back(node: Node) -> None:

@@ -71,7 +71,7 @@ def drip(seconds: float = 0.1) -> Fault:
 
     def fault(_asked: Asked, forward: Forward) -> Reply:
         reply = forward()
-        return Reply(reply.status, reply.body[:-1], reply.headers, promised=1 << 40, drip_seconds=seconds)
+        return Reply(reply.status, reply.body[:-1], reply.headers, promised=1 << 20, drip_seconds=seconds)
 
     return fault
 
@@ -92,7 +92,9 @@ def zipped(*, damaged: bool = False) -> Fault:
     def fault(_asked: Asked, forward: Forward) -> Reply:
         reply = forward()
         data = gzip.compress(reply.body)
-        return Reply(reply.status, data[:-9] if damaged else data, {**reply.headers, "content-encoding": "gzip"})
+        return Reply(
+            reply.status, data[: len(data) // 2] if damaged else data, {**reply.headers, "content-encoding": "gzip"}
+        )
 
     return fault
 

@@ -11,6 +11,7 @@ import pytest
 from agent.config.connections import OpenSearchSettings
 from agent.errors import TemporaryError
 from agent.opensearch.client import open_cluster
+from tests.fakes.node import Reply, stub_node
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 BEGINNINGS = {
@@ -78,3 +79,12 @@ def test_an_answer_that_never_ends_is_a_timeout(dripping: Callable[[str], Drippi
     assert failure.value.kind == "timeout"
     assert server.pieces < GIVEN_UP
     cluster.close()
+
+
+def test_no_room_is_made_for_an_answer_that_promises_a_terabyte() -> None:
+    with stub_node(lambda _request: Reply(body=b'{"a": 1}', promised=1 << 40)) as node:
+        cluster = open_cluster(OpenSearchSettings(hosts=(node.url,), timeout_seconds=5))
+        with pytest.raises(TemporaryError) as failure:
+            cluster.call("GET", "/")
+        cluster.close()
+    assert str(1 << 40) in failure.value.got

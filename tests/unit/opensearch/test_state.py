@@ -89,10 +89,24 @@ def test_a_creation_never_overwrites() -> None:
     assert script.requests == [("PUT", "/impulse-agent-state/_create/shop", {})]
 
 
-@pytest.mark.parametrize("body", [{"found": True}, {"found": True, "_source": "x"}, {"error": {"type": "odd"}}, {}])
+@pytest.mark.parametrize("body", [{"found": True}, {"found": True, "_source": "x"}])
 def test_what_is_no_state_document_never_means_begin_at_zero(body: dict[str, Any]) -> None:
     with pytest.raises(PermanentError):
-        state(Script(Answer(404 if "error" in body else 200, body))).read()
+        state(Script(Answer(200, body))).read()
+
+
+@pytest.mark.parametrize("status", [200, 404])
+@pytest.mark.parametrize("body", [{"error": {"type": "odd"}}, {"message": "not found"}, {"found": "no"}, {}, [1, 2]])
+def test_an_answer_that_is_not_the_clusters_is_waited_out(status: int, body: Any) -> None:
+    with pytest.raises(TemporaryError) as failure:
+        state(Script(Answer(status, body))).read()
+    assert failure.value.kind == "not_json"
+
+
+@pytest.mark.parametrize("body", [{"took": 3}, [1, 2]])
+def test_a_write_that_something_else_answered_is_looked_up(body: Any) -> None:
+    script = Script(Answer(200, body), stored(8, NEW))
+    assert state(script).write({"watermark": 8}, OLD) == NEW
 
 
 def test_a_missing_index_means_no_document_yet() -> None:

@@ -145,3 +145,29 @@ def test_in_a_catch_up_each_dead_letter_is_told_once(settled: Running) -> None:
         settled.shipping.reporting.stepped(step, Progress(frontier=500))
     said = events(settled.lines[before:], "dead_letter.kept")
     assert [line.partition("rows=")[2] for line in said] == ["2", "1"]
+
+
+def test_a_cluster_in_trouble_is_asked_by_the_tail_only_and_once_a_try(settled: Running) -> None:
+    asked: Counter[str] = Counter()
+
+    def fault(effect: str) -> None:
+        asked[effect] += 1
+        raise TemporaryError("no answer", where="http://127.0.0.1:9200", kind="unavailable")
+
+    settled.cluster.fault = fault
+    settled.source.add(500)
+    settled.run_for(60)
+    asked.clear()
+    settled.run_for(HOUR)
+    assert asked.keys() == {"state read", "state write"}
+    assert asked["state write"] <= asked["state read"] <= HOUR / 20
+
+
+def test_a_cluster_that_is_back_hears_of_a_database_that_is_still_away(settled: Running) -> None:
+    strike(settled, "cluster unavailable", "away")
+    settled.run_for(600)
+    settled.cluster.fault = no_fault
+    settled.run_for(120)
+    document, _ = settled.cluster.states["shop"]
+    assert document["state"] == "degraded"
+    assert "database" in document["reason"]
