@@ -128,9 +128,9 @@ def test_an_export_keeps_a_file_s_mode_and_link_and_no_device_becomes_a_file(fou
     os.mkfifo(pipe)
     run(found, "export", "--output", str(link))
     assert (link.is_symlink(), private.stat().st_mode & 0o777) == (True, 0o600)
-    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE)
-    run(found, "export", "--output", str(pipe))
-    assert reader.communicate(timeout=60)[0] == private.read_bytes() != b""
+    with (tmp_path / "read.csv").open("wb") as read, subprocess.Popen(["cat", str(pipe)], stdout=read):
+        run(found, "export", "--output", str(pipe))
+    assert (tmp_path / "read.csv").read_bytes() == private.read_bytes() != b""
     assert pipe.is_fifo()
 
 
