@@ -43,7 +43,7 @@ def test_an_agent_that_lost_its_database_is_told_though_it_lives(
         watched.stop()
     assert state["lag_seconds"] < 60
     assert _instant(state["heartbeat"]) > at - 60
-    assert (before.would_fire, found.would_fire) == (False, True)
+    assert (before.would_fire, found.would_fire) == (False, True), (before, found, state)
 
 
 def _lives_blind(watched: Watched) -> bool:
