@@ -111,10 +111,9 @@ def _tested(alert: AlertRule, told: Evaluation) -> dict[str, Any]:
         "threshold": alert.threshold,
         "would_fire": told.would_fire,
         "reason": told.reason,
-        "error": told.error,
         "total": told.total,
         "groups": [{"name": group.name, "count": group.count, "fires": group.fires} for group in told.groups],
-    }
+    } | ({"error": told.error} if told.error else {})
 
 
 def _print_tested(told: Evaluation) -> None:

@@ -138,7 +138,8 @@ def _stalled(stalled_for: dt.timedelta) -> Query:
     return {
         "size": 0,
         "track_total_hits": True,
-        "query": {"match_all": {}},
+        # Retention's ledger lies beside them: it names no instance, and is no agent.
+        "query": {"exists": {"field": "instance"}},
         "aggs": {"stalled": {"filter": _any_of([silent, never, behind, blind]), "aggs": {"groups": groups}}},
     }
 

@@ -111,12 +111,26 @@ def fault_of(body: object) -> Fault:
         deeper = str(root.get("reason") or "")
         if deeper and deeper not in reason:
             reason = f"{reason}: {deeper}" if reason else deeper
+        cause = _script_cause(error)
+        reason = f"{reason}: {cause}" if cause else reason
         general = _TYPES.get(str(error.get("type"))) == ""
         type_name = (root.get("type") if general else None) or error.get("type")
         return Fault(str(type_name or ""), printable(reason))
     for failure in _failures(body):
         return Fault(str(failure.get("type") or ""), printable(failure.get("reason") or ""))
     return Fault("", printable(error or body.get("message") or body.get("Message") or ""))
+
+
+def _script_cause(error: Mapping[str, Any]) -> str:
+    """Return why a script failed, which lies deeper than «runtime error»."""
+    for found in error.get("failed_shards") or ():
+        reason = found.get("reason") if isinstance(found, Mapping) else None
+        if not isinstance(reason, Mapping) or reason.get("type") != "script_exception":
+            continue
+        cause = reason.get("caused_by")
+        if isinstance(cause, Mapping):
+            return str(cause.get("reason") or "")
+    return ""
 
 
 def kind_of(status: int, fault: Fault) -> str:

@@ -22,7 +22,8 @@ from agent.searching.reader import Hit, Query, Reader
 from agent.searching.rows import Row, whole_context
 from agent.searching.view import Order, sort_of
 
-PAGE_ROWS = 5_000
+# A page is held whole, as it came and as it was read; but for each the server looks through all rows that are left.
+PAGE_ROWS = 2_500
 BOM = b"\xef\xbb\xbf"
 
 # Kinds that waiting does not heal within an export's patience.

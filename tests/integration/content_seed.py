@@ -118,6 +118,10 @@ def state(
     return known | ({"heartbeat": stamp(heartbeat)} if heartbeat else {})
 
 
+LEDGER = {"format_version": 1, "seen": None, "seen_at": None, "reached": None, "exported_to": 0, "run": None}
+"""What retention keeps in the state index beside the agents' documents."""
+
+
 def stamp(at: dt.datetime) -> str:
     return at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
 

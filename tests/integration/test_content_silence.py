@@ -11,7 +11,7 @@ from agent.content.evaluate import evaluate, measured_shift
 from agent.content.monitors import monitor
 from agent.opensearch.client import open_cluster
 from tests.integration.alerting import ALERTS, NOW, SHIFT, Documents, ago, declared, errors, evaluated, fires, triggered
-from tests.integration.content_seed import Corner, document, state
+from tests.integration.content_seed import LEDGER, Corner, document, state
 
 pytestmark = pytest.mark.integration
 
@@ -56,6 +56,8 @@ def beat(seconds: float) -> dt.datetime:
         ([state(beat(1), measured=beat(600))], True),
         ([state(None)], True),
         ([], True),
+        ([LEDGER, state(beat(1))], False),
+        ([LEDGER], True),
         ([state(beat(1)), state(beat(3600), instance="second")], True),
         ([state(beat(1), instance=f"i{n}") for n in range(60)], False),
         ([state(beat(3600 if n == 59 else 1), instance=f"i{n}") for n in range(60)], True),

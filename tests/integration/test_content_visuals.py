@@ -12,7 +12,7 @@ import pytest
 from agent.content.install import capabilities
 from agent.content.saved_objects import AUDIT_PATTERN, STATE_PATTERN, SavedObject, for_prefixes, parse
 from agent.content.validate import validate
-from tests.integration.content_seed import Corner, document, stamp, state
+from tests.integration.content_seed import LEDGER, Corner, document, stamp, state
 from tests.integration.dashboards_queries import query_of, search_of, vega_of
 
 pytestmark = pytest.mark.integration
@@ -62,7 +62,7 @@ def rows() -> list[dict[str, Any]]:
 def corner(opensearch: str) -> Iterator[Corner]:
     made = Corner(opensearch)
     made.write(rows())
-    made.write([state(NOON, 2), state(NOON - dt.timedelta(hours=1), 700, "second")], index=made.state)
+    made.write([state(NOON, 2), state(NOON - dt.timedelta(hours=1), 700, "second"), LEDGER], index=made.state)
     yield made
     made.remove()
 

@@ -7,10 +7,12 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.errors import AgentError, ConfigError
+from agent.searching.view import Order, look
 from tests.integration.searched import Searched, row, run, searched
 from tests.world import Database, World
 
@@ -94,6 +96,16 @@ def test_a_limit_beyond_one_answer_of_the_server_is_read_in_pages(
     in_pages = json.loads(run(found, *asked))
     assert in_pages["rows"] == in_one["rows"]
     assert in_pages["total"] == in_one["total"] == ROWS
+
+
+def test_the_rows_below_a_histogram_are_those_without_one(found: Searched) -> None:
+    everything, errors = {"match_all": {}}, {"bool": {"filter": [{"term": {"severity": "error"}}]}}
+    for query in (everything, errors, {"bool": {"filter": [{"term": {"action": "nobody.did"}}]}}):
+        for limit in (1, 7, 100, ROWS - 4, ROWS - 3, ROWS - 2, ROWS, ROWS + 1):
+            asked: dict[str, Any] = {"limit": limit, "order": Order.NEWEST, "row_of": lambda source: source["id"]}
+            with_bars = look(found.app.search, query, histogram=True, **asked)
+            without = look(found.app.search, query, **asked)
+            assert (with_bars.rows, with_bars.total) == (without.rows, without.total), limit
 
 
 def test_the_table_shows_rows_and_freshness_and_obeys_none_of_them(found: Searched) -> None:

@@ -128,9 +128,9 @@ def test_an_export_keeps_a_file_s_mode_and_no_device_becomes_a_file(found: Searc
     os.mkfifo(pipe)
     run(found, "export", "--output", str(shared))
     assert shared.stat().st_mode & 0o777 == 0o640
-    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE)
-    run(found, "export", "--output", str(pipe))
-    assert reader.communicate(timeout=60)[0] == shared.read_bytes() != b""
+    with (tmp_path / "read.csv").open("wb") as read, subprocess.Popen(["cat", str(pipe)], stdout=read):
+        run(found, "export", "--output", str(pipe))
+    assert (tmp_path / "read.csv").read_bytes() == shared.read_bytes() != b""
     assert pipe.is_fifo()
 
 
