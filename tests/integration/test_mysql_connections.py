@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -130,12 +131,12 @@ def test_denied_and_unknown_things_name_the_remedy(database: Database) -> None:
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    folder = tmp_path_factory.mktemp("certificates")
-    for parent in (folder, *folder.parents):
-        if parent != parent.parent and parent.stat().st_uid == folder.stat().st_uid:
-            parent.chmod(parent.stat().st_mode | 0o755)
-    return Authority(folder)
+def authority() -> Iterator[Authority]:
+    # Not a folder of pytest's: each run that starts closes those to the server's user.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield Authority(folder)
 
 
 @pytest.fixture(scope="module")
