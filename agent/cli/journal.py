@@ -9,6 +9,7 @@ import click
 
 from agent.cli.app import Application
 from agent.cli.output import json_option, print_json, print_line
+from agent.cli.retaining import Retaining
 from agent.retention.journal import Entry, Kind, verify
 
 BROKEN = 1
@@ -37,7 +38,8 @@ def journal(app: Application, *, check: bool, head: str | None, limit: int, as_j
 
 
 def _verify(app: Application, head: str | None, *, as_json: bool) -> int:
-    verdict = verify(app.journal.entries(), head=head)
+    noted = Retaining(app, app.retention_settings, app.retention_digest).ledger.read().journaled
+    verdict = verify(app.journal.entries(), head=head, noted=noted)
     if as_json:
         print_json(
             {

@@ -45,6 +45,7 @@ class FakeTable:
     content: dict[int, dict[str, Any]] = field(default_factory=dict)
     crcs: dict[int, int] = field(default_factory=dict)
     deleted: list[int] = field(default_factory=list)
+    is_held: Callable[[int], bool] = lambda _: False
 
     def add(self, row_id: int, **fields: Any) -> None:
         self.content[row_id] = {"id": row_id, **fields}
@@ -86,6 +87,7 @@ class FakeTable:
             for row_id, crc in sorted(crcs.items())
             if row_id in self.content
             and self.crcs[row_id] == crc
+            and not self.is_held(row_id)
             and holds(condition, self._facts(self.content[row_id]))
         ]
         for row_id in gone:
