@@ -9,8 +9,9 @@ import click
 
 from agent.cli.app import Application
 from agent.cli.output import json_option, print_json, print_line
-from agent.cli.retaining import Retaining
+from agent.opensearch.state import ClusterState
 from agent.retention.journal import Entry, Kind, verify
+from agent.retention.ledger import LedgerStore, ledger_name
 
 BROKEN = 1
 
@@ -38,7 +39,8 @@ def journal(app: Application, *, check: bool, head: str | None, limit: int, as_j
 
 
 def _verify(app: Application, head: str | None, *, as_json: bool) -> int:
-    noted = Retaining(app, app.retention_settings, app.retention_digest).ledger.read().journaled
+    ledger = LedgerStore(ClusterState(app.cluster, app.names.state, ledger_name(app.instance)))
+    noted = ledger.read().journaled
     verdict = verify(app.journal.entries(), head=head, noted=noted)
     if as_json:
         print_json(
