@@ -106,8 +106,9 @@ def inserting(database: Database, writers: int = 1) -> Iterator[list[float]]:
         with database.connect() as connection:
             due = time.perf_counter()
             while not halt.wait(max(0.0, due - time.perf_counter())):
+                row = content[len(times) % len(content)]._replace(created_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}")
                 begun = time.perf_counter()
-                insert(connection, [content[len(times) % len(content)]])
+                insert(connection, [row])
                 times.append((time.perf_counter() - begun) * 1000)
                 due += 1 / _INSERTS_A_SECOND
 

@@ -112,6 +112,7 @@ def settle(run: RunRecord, rows: Rows, documents: Documents) -> None:
         for rule, count in flight["counts"].items():
             run.tally.of_documents(rule).add(count)
     elif flight["kind"] == "mirror":
+        documents.refresh()
         run.tally.mirrored += len(set(flight["ids"]) - set(documents.checksums(flight["ids"])))
     elif flight["kind"] == "query":
         _settle_query(run.tally, flight, policy_from_json(flight["policy"]), documents)

@@ -107,6 +107,7 @@ class FakeIndex:
     effect: Callable[[str], None] = no_effect
     content: dict[str, dict[int, tuple[int, Facts]]] = field(default_factory=dict)
     dead: set[int] = field(default_factory=set)
+    unseen: dict[int, int] = field(default_factory=dict)
 
     def add(self, row: Facts, crc: int) -> None:
         created_at = row.get("created_at")
@@ -123,16 +124,18 @@ class FakeIndex:
         return {row_id for documents in self.content.values() for row_id in documents}
 
     def refresh(self) -> None:
-        """Everything is visible at once."""
+        """Make deletions by id visible: a search does not see them before."""
+        self.unseen.clear()
 
     def checksums(self, ids: Sequence[int]) -> dict[int, frozenset[int]]:
         self.effect("ask the index")
-        return {
+        found = {
             row_id: frozenset({documents[row_id][0]})
             for documents in self.content.values()
             for row_id in ids
             if row_id in documents
         }
+        return {row_id: frozenset({self.unseen[row_id]}) for row_id in ids if row_id in self.unseen} | found
 
     def dead_letters(self, ids: Sequence[int]) -> frozenset[int]:
         return frozenset(self.dead & set(ids))
@@ -175,8 +178,8 @@ class FakeIndex:
         self.effect("delete orphans")
         gone = set(ids) & self.all_ids
         for documents in self.content.values():
-            for row_id in gone:
-                documents.pop(row_id, None)
+            for row_id in gone & set(documents):
+                self.unseen[row_id] = documents.pop(row_id)[0]
         self.effect("orphans deleted")
         return len(gone)
 
