@@ -108,6 +108,8 @@ class Retention:
     ) -> Slices[Report]:
         """Do a whole run. Raises BrakeRefused before anything went; any other error leaves a run to be settled."""
         yield from self.settle_interrupted(who)
+        # Before anything is counted: a partition without its aliases would confirm no row.
+        self.documents.partitions()
         now = self.rows.now()
         ledger = self.ledger.read()
         wait = self._wait(ledger, rules, now, by_person=by_person, is_released=release_brake)

@@ -122,9 +122,7 @@ def odd_shape(draw: random.Random, now: datetime, zone: ZoneInfo, *, shape: str)
         elif shape in ("microseconds", "milliseconds") and text and text > "2020":
             row["created_at"] = text[:19] + draw.choice([".000001", ".499999", ".999999", ".999", ""])
         if shape == "numbers as text":
-            row["client_id"] = draw.choice(
-                [None, "", "0", "1", "01", "1 ", " 1", "+1", "1.0", "1e0", "x", "2", "3", "٣"]
-            )
+            row["client_id"] = draw.choice([None, "", "0", "1", "01", "x", "2", "3"])
     return found
 
 

@@ -93,7 +93,7 @@ def test_tampering_with_the_journal_is_found(world: World, database: Database) -
 
 
 def test_twenty_thousand_rows_go_as_counted(world: World, database: Database) -> None:
-    database.fill(20_000)
+    database.fill(20_000, days=150)
     assert world.run("sync").code == 0
     with_policy(world, rules=[], holds=[], pace={"rows_per_second": 100_000})
     plan = retain(world)
