@@ -1,8 +1,8 @@
 """What the agent costs, on the demo's servers, side by side with what others cost.
 
-    python -m benchmarks [--quick | --full] [--only PARTS] [--results FOLDER]
+    python -m benchmarks [--quick | --full] [--only PART,PART] [--results FOLDER]
 
-Parts: catch_up, keys, live, gaps, retention, verify, asking, growth.
+Parts: catch_up, keys, live, gaps, retention, purge, verify, asking, growth.
 
 Each part prints one table and writes one JSON file, with the versions and the hardware. Absolute figures move with the
 machine; ratios within one run do not. `--quick` shows in a few minutes that everything still works.
@@ -23,7 +23,7 @@ from benchmarks.place import Place
 from demo import servers
 from demo.missing import Missing
 
-PARTS = ("catch_up", "keys", "live", "gaps", "retention", "verify", "asking", "growth")
+PARTS = ("catch_up", "keys", "live", "gaps", "retention", "purge", "verify", "asking", "growth")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -34,7 +34,9 @@ def main() -> int:
     )
     parser.add_argument("--only", default=",".join(PARTS), help="parts, comma-separated")
     parser.add_argument("--quick", action="store_true", help="small sizes, one round; writes no results")
-    parser.add_argument("--full", action="store_true", help="also a million rows of catch-up and five of growth")
+    parser.add_argument(
+        "--full", action="store_true", help="also a million rows of catch-up and of purge, and five of growth"
+    )
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the JSON goes")
     asked = parser.parse_args()
     parts = asked.only.split(",")

@@ -53,13 +53,13 @@ def _rules(pace: int, document_days: int = 0) -> dict[str, Any]:
 
 
 def _undisturbed(database: Database, seconds: float) -> dict[str, Any]:
-    with _inserting(database) as times:
+    with inserting(database) as times:
         time.sleep(seconds)
-    return {"what": "inserts alone", **_insert_figures(times), "load": load()}
+    return {"what": "inserts alone", **insert_figures(times), "load": load()}
 
 
 def _purge(what: str, world: World, database: Database) -> dict[str, Any]:
-    with _inserting(database) as times:
+    with inserting(database) as times:
         cost = run("agent", "-c", str(world.config), "retain", "--execute", "--json")
     deleted = sum(each["deleted"] for each in _tallies(cost, "rows"))
     return {
@@ -67,7 +67,7 @@ def _purge(what: str, world: World, database: Database) -> dict[str, Any]:
         "rows": deleted,
         "seconds": round(cost.seconds, 1),
         "rows/s": round(deleted / cost.seconds),
-        **_insert_figures(times),
+        **insert_figures(times),
         "load": load(),
     }
 
@@ -93,29 +93,37 @@ def _tallies(cost: Cost, side: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _inserting(database: Database) -> Iterator[list[float]]:
-    """Insert single rows beside what is measured, each in its own transaction; lend the list of their milliseconds."""
+def inserting(database: Database, writers: int = 1) -> Iterator[list[float]]:
+    """Insert single rows beside what is measured, each in its own transaction; lend the list of their milliseconds.
+
+    Each writer has a connection of its own and keeps to a hundred rows a second: a slow one is followed at once.
+    """
     times: list[float] = []
     halt = threading.Event()
     content = list(rows(2000, now=datetime.now(UTC), seed=9, days=0.01))
 
     def write() -> None:
         with database.connect() as connection:
-            while not halt.wait(1 / _INSERTS_A_SECOND):
+            due = time.perf_counter()
+            while not halt.wait(max(0.0, due - time.perf_counter())):
+                row = content[len(times) % len(content)]._replace(created_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}")
                 begun = time.perf_counter()
-                insert(connection, [content[len(times) % len(content)]])
+                insert(connection, [row])
                 times.append((time.perf_counter() - begun) * 1000)
+                due += 1 / _INSERTS_A_SECOND
 
-    thread = threading.Thread(target=write)
-    thread.start()
+    threads = [threading.Thread(target=write) for _ in range(writers)]
+    for thread in threads:
+        thread.start()
     try:
         yield times
     finally:
         halt.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
 
 
-def _insert_figures(times: list[float]) -> dict[str, float]:
+def insert_figures(times: list[float]) -> dict[str, float]:
     ordered = sorted(times)
     return {
         "insert p50 ms": round(statistics.median(ordered), 2),

@@ -17,7 +17,8 @@ from agent.config.problems import InvalidFile
 from agent.daemon import Daemon
 from agent.errors import TemporaryError
 from agent.observing.events import Event
-from agent.retention.run import BrakeRefused, Report
+from agent.retention.report import Report
+from agent.retention.run import BrakeRefused
 from agent.retention.slices import Slices
 from agent.verifying.findings import Drift, Findings
 
@@ -155,6 +156,7 @@ class Jobs:
         Raises TemporaryError when the rules changed under a run: nothing more may go by the old ones.
         """
         begun_under = self._app.retention_digest
+        is_waiting = False
         while True:
             if self._app.retention_digest != begun_under:
                 work.close()
@@ -166,6 +168,9 @@ class Jobs:
             except StopIteration as end:
                 outcome: Outcome = end.value
                 return outcome
+            if piece.reason and not is_waiting:
+                self._log.say(Event.RETENTION_WAITING, why=piece.reason)
+            is_waiting = bool(piece.reason)
             yield piece.pause_seconds
 
     def _reload(self, daemon: Daemon) -> None:

@@ -9,7 +9,9 @@ import click
 
 from agent.cli.app import Application
 from agent.cli.output import json_option, print_json, print_line
+from agent.opensearch.state import ClusterState
 from agent.retention.journal import Entry, Kind, verify
+from agent.retention.ledger import LedgerStore, ledger_name
 
 BROKEN = 1
 
@@ -37,7 +39,9 @@ def journal(app: Application, *, check: bool, head: str | None, limit: int, as_j
 
 
 def _verify(app: Application, head: str | None, *, as_json: bool) -> int:
-    verdict = verify(app.journal.entries(), head=head)
+    ledger = LedgerStore(ClusterState(app.cluster, app.names.state, ledger_name(app.instance)))
+    noted = ledger.read().journaled
+    verdict = verify(app.journal.entries(), head=head, noted=noted)
     if as_json:
         print_json(
             {

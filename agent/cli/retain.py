@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 
 import click
 
@@ -14,8 +15,9 @@ from agent.cli.retaining import Retaining
 from agent.daemon import stop_on_signals
 from agent.errors import TemporaryError
 from agent.retention.plan import Plan, SidePlan
-from agent.retention.run import BrakeRefused, Report
-from agent.retention.slices import Stopped, drive
+from agent.retention.report import Report
+from agent.retention.run import BrakeRefused
+from agent.retention.slices import Slice, Stopped, drive
 
 BRAKE_REFUSED = 4
 INTERRUPTED = 130
@@ -43,9 +45,22 @@ def retain(app: Application, *, execute: bool, release_brake: bool, as_json: boo
             return INTERRUPTED
 
 
+class Waits:
+    """Say on stderr what a run waits for, once for each wait."""
+
+    def __init__(self) -> None:
+        self._is_waiting = False
+
+    def __call__(self, piece: Slice) -> None:
+        """Hear of one piece of work."""
+        if piece.reason and not self._is_waiting:
+            click.echo(f"waiting: {piece.reason}", err=True)
+        self._is_waiting = bool(piece.reason)
+
+
 def _preview(app: Application, retaining: Retaining, stop: threading.Event, *, as_json: bool) -> int:
     work = retaining.retention.preview(retaining.rules(), watermark=retaining.watermark())
-    planned = drive(work, stop.wait)
+    planned = drive(work, stop.wait, Waits())
     if as_json:
         print_json({"instance": app.instance, "mode": retaining.settings.mode, "executed": False, **planned.as_json()})
     else:
@@ -57,6 +72,7 @@ def _preview(app: Application, retaining: Retaining, stop: threading.Event, *, a
 def _execute(
     app: Application, retaining: Retaining, stop: threading.Event, *, release_brake: bool, as_json: bool
 ) -> int:
+    retaining.check_not_paused()
     if not retaining.acquire():
         raise TemporaryError("another process deletes for this instance now", remedy="wait until its run has ended")
     try:
@@ -68,7 +84,7 @@ def _execute(
             by_person=True,
             release_brake=release_brake,
         )
-        report = drive(work, stop.wait)
+        report = drive(work, stop.wait, _watched(app, retaining))
     except BrakeRefused as refusal:
         if as_json:
             refused = refusal.plan.as_json()
@@ -85,16 +101,35 @@ def _execute(
     return LEFT_OVER if report.left.rows or report.left.documents else 0
 
 
+def _watched(app: Application, retaining: Retaining) -> Callable[[Slice], None]:
+    """Return what follows a run: says its waits, and ends it when its rules have changed."""
+    waits = Waits()
+
+    def heard(piece: Slice) -> None:
+        waits(piece)
+        # A hold that is written down during a run must find its rows still there.
+        if _config_digest(app) != retaining.config_digest:
+            remedy = "look at the plan again: `audit-agent retain`"
+            raise TemporaryError("the retention rules changed during a run", remedy=remedy, kind="rules_changed")
+
+    return heard
+
+
 def _config_digest(app: Application) -> str:
-    """Return the SHA-256 of retention.yml as it is read now."""
+    """Return the SHA-256 of retention.yml as it is now; of one that is gone, that of nothing."""
     file = app.configuration.settings.files.retention
-    return hashlib.sha256(file.read_bytes() if file else b"").hexdigest()
+    return hashlib.sha256(file.read_bytes() if file and file.is_file() else b"").hexdigest()
 
 
 def _print_plan(planned: Plan) -> None:
     for side in (planned.rows, planned.documents):
         print_line(f"{side.side}: {side.expired} of {side.total} expired")
         _print_side(side)
+    if planned.policy.unsettled is not None:
+        first, last = planned.policy.unsettled
+        print_line(
+            f"unsettled: ids {first} to {last} are above the watermark; what they hold stays until it is indexed"
+        )
     for reason in planned.brakes:
         print_line(f"brake: {reason}")
     if planned.policy.bound is not None:
@@ -125,6 +160,8 @@ def _print_report(report: Report) -> None:
         print_line(f"dropped: {', '.join(tally.dropped_partitions)}")
     if tally.archives:
         print_line(f"archived: {tally.archived_rows} rows in {len(tally.archives)} files")
+    if tally.kept_in_use:
+        print_line(f"in use: {tally.kept_in_use} rows others held or changed; the next run tries them again")
     if tally.kept_unconfirmed or tally.kept_dead_letters:
         kept = f"{tally.kept_unconfirmed} rows the index does not confirm, {tally.kept_dead_letters} dead letters"
         print_line(f"kept: {kept}; `verify --repair` or `dead-letters` settles them")

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from agent.cli.app import Application
 from agent.config.retention import RetentionSettings
+from agent.errors import PermanentError
 from agent.mysql.core_settings import core_retention
 from agent.mysql.engine import Database, open_database
 from agent.mysql.lease import Lease
@@ -62,6 +63,16 @@ class Retaining:
     def config_digest(self) -> str:
         """Return the SHA-256 of retention.yml, "" without one."""
         return self._config_digest
+
+    def check_not_paused(self) -> None:
+        """Raise PermanentError while a person has paused retention: a pause is there to keep, whoever runs."""
+        self._app.state.refresh()
+        pause = self._app.state.paused("retention")
+        if pause:
+            got = f"by {pause.get('who')} since {pause.get('since')}" + (
+                f": {why}" if (why := pause.get("why")) else ""
+            )
+            raise PermanentError("retention is paused", got=got, remedy="audit-agent resume retention")
 
     def acquire(self) -> bool:
         """Take the right to delete, if nobody else has it."""

@@ -19,7 +19,7 @@ SETTINGS_TABLE = "mod_impulsecore_settings"
 RETENTION_KEYS = ("audit_retention_days", "audit.retention_days", "retention_days")
 _KEY_COLUMNS = ("setting_key", "setting_name", "setting", "key", "name")
 _VALUE_COLUMNS = ("setting_value", "value")
-_DAYS = re.compile(r'"?(\d{1,9})"?')  # PHP may have stored the number as JSON text
+_DAYS = re.compile(r'"?([0-9]{1,9})"?')  # PHP may have stored the number as JSON text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +69,16 @@ def _read(
         f" WHERE {quoted(key_column)} IN ({', '.join(['%s'] * len(keys))})",
         tuple(keys),
     )
-    values = {str(key).lower(): value for key, value in rows}
+    values: dict[str, set[str]] = {}
+    for name, value in rows:
+        values.setdefault(str(name).lower(), set()).add(str(value).strip())
     key = next((key for key in keys if key.lower() in values), None)
     if key is None:
         return CoreRetention(days=None, reason=f"{table} has none of the keys {', '.join(keys)}")
-    days = _DAYS.fullmatch(str(values[key.lower()]).strip())
+    found_values = values[key.lower()]
+    if len(found_values) > 1:
+        return CoreRetention(days=None, reason=f"{key} is in {table} more than once, with different values")
+    days = _DAYS.fullmatch(found_values.pop())
     if days is None:
         return CoreRetention(days=None, reason=f"{key} in {table} is no number of days")
     return CoreRetention(days=int(days.group(1)), reason=f"{key} in {table}")

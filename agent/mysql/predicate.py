@@ -79,9 +79,18 @@ def _equals(column: Column | None, value: int | str | None) -> Predicate:
     if column.is_integer:
         number = _number(value)
         return NOTHING if number is None else Predicate(f"{column.quoted} = %s", (number,))
+    if isinstance(value, int):
+        return _number_as_text(column, value)
     # LIKE, because = pads the shorter side with spaces
     text = "".join(_literal(sign) for sign in str(value))
     return Predicate(f"{_text(column)} LIKE %s ESCAPE '{_ESCAPE}'", (text,))
+
+
+def _number_as_text(column: Column, number: int) -> Predicate:
+    """Match texts that are this number in digits, however many zeros lead it: what the document holds as a number."""
+    text = _text(column)
+    digits = f"TRIM(LEADING '0' FROM {text}) LIKE %s"
+    return Predicate(f"({digits} AND {text} <> '')", (str(number) if number else "",))
 
 
 def _text(column: Column) -> str:

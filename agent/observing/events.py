@@ -74,6 +74,11 @@ class Event(StrEnum):
         Level.ERROR,
         "a brake or a missing proof stopped the run; nothing more went",
     )
+    RETENTION_WAITING = (
+        "retention.waiting",
+        Level.WARNING,
+        "a run waits for a replica, or for rows that others hold: why",
+    )
     RETENTION_DEFERRED = "retention.deferred", Level.WARNING, "the run could not go on and is tried again at its time"
     RETENTION_RELOADED = (
         "retention.reloaded",

@@ -12,45 +12,29 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import hashlib
 import io
-import json
 import os
-import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
 
 from agent.errors import PermanentError, TemporaryError
+from agent.retention.manifest import (
+    MANIFEST,
+    PART,
+    SAFE_NAME,
+    Manifest,
+    is_as_sealed,
+    manifest_path,
+    private,
+    read_manifest,
+    sha256_of,
+    write_durably,
+)
 from agent.retention.record import FORMATS, CsvFormat, NdjsonFormat, Record
 
-MANIFEST = ".manifest.json"
 UNDELETED = ".undeleted"
-PART = ".part"
-
-_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_BLOCK_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    """What a sealed file holds."""
-
-    file: str
-    instance: str
-    run: str
-    format: str
-    rows: int
-    bytes: int
-    sha256: str
-    first_id: int
-    last_id: int
-    first_created_at: str | None
-    last_created_at: str | None
-    rules: Mapping[str, Mapping[str, Any]]
-    version: int = 1
 
 
 @dataclass(slots=True)
@@ -82,7 +66,7 @@ class Archive:
         format: str,  # noqa: A002  the configuration's word
         redact: Callable[[Record], Record] | None = None,
     ) -> None:
-        if not _SAFE_NAME.fullmatch(instance):
+        if not SAFE_NAME.fullmatch(instance):
             raise PermanentError("instance cannot name a folder", got=repr(instance))
         self._directory = directory / instance
         self._instance = instance
@@ -92,7 +76,7 @@ class Archive:
     def begin(self, run: str, first_id: int, last_id: int) -> ArchiveFile:
         """Open the file for one batch of a run."""
         name = f"{run}-{first_id}-{last_id}{self._format.suffix}"
-        if not _SAFE_NAME.fullmatch(name):
+        if not SAFE_NAME.fullmatch(name):
             raise PermanentError("run cannot name a file", got=repr(run))
         with disk(self._directory):
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -109,8 +93,12 @@ class Archive:
         with disk(self._directory):
             for marker in sorted(self._directory.glob(f"*{UNDELETED}")):
                 path = marker.with_name(marker.name.removesuffix(UNDELETED))
-                if manifest_path(path).exists():
+                if is_as_sealed(path):
                     found[path] = {record.id: record.crc for record in records(path)}
+                    continue
+                if manifest_path(path).exists():
+                    # Taken away or damaged since: whatever of it is still in the table is archived anew.
+                    marker.unlink()
                     continue
                 for leftover in (path, path.with_name(path.name + PART), manifest_path(path, part=True), marker):
                     leftover.unlink(missing_ok=True)
@@ -152,8 +140,8 @@ class ArchiveFile:
         self._redact = redact
         self._tally = _Tally()
         # The marker comes first: whatever a crash leaves behind is found by it.
-        _private(path.with_name(path.name + UNDELETED)).close()
-        self._raw = _private(path.with_name(path.name + PART))
+        private(path.with_name(path.name + UNDELETED)).close()
+        self._raw = private(path.with_name(path.name + PART))
         self._gzip = gzip.GzipFile(filename="", fileobj=self._raw, mode="wb", compresslevel=6, mtime=0)
 
     def write(self, rows: Sequence[Record]) -> None:
@@ -175,7 +163,7 @@ class ArchiveFile:
             self._raw.close()
             part = self.path.with_name(self.path.name + PART)
             manifest = self._manifest(part, cutoffs)
-            _write_durably(manifest_path(self.path, part=True), manifest)
+            write_durably(manifest_path(self.path, part=True), manifest)
             part.replace(self.path)
             # The manifest appears last: a file that has one is complete.
             manifest_path(self.path, part=True).replace(manifest_path(self.path))
@@ -227,49 +215,6 @@ def records(path: Path) -> Iterator[Record]:
     reader = next(each for each in FORMATS.values() if path.name.endswith(each.suffix))()
     with gzip.open(path, "rb") as file:
         yield from reader.records(io.BufferedReader(file))
-
-
-def manifest_path(path: Path, *, part: bool = False) -> Path:
-    """Return where a file's manifest is, or where it is being written."""
-    return path.with_name(path.name + MANIFEST + (PART if part else ""))
-
-
-def read_manifest(path: Path) -> Manifest:
-    """Read a manifest. Raises PermanentError when it is damaged, or names anything but a file beside it."""
-    try:
-        manifest = Manifest(**json.loads(path.read_bytes()))
-        names_a_file = _SAFE_NAME.fullmatch(manifest.file)
-    except (ValueError, TypeError) as error:
-        raise PermanentError("manifest is unreadable", where=str(path), got=str(error)) from error
-    if not names_a_file:
-        raise PermanentError("manifest names no file of this folder", where=str(path), got=repr(manifest.file)[:200])
-    return manifest
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _private(path: Path) -> IO[bytes]:
-    """Open a file for writing that nobody else may read, and never one that a link leads to elsewhere."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-    return os.fdopen(os.open(path, flags, 0o600), "wb")
-
-
-def _write_durably(path: Path, manifest: Manifest) -> None:
-    with _private(path) as file:
-        _dump(file, asdict(manifest))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _dump(file: IO[bytes], content: Mapping[str, Any]) -> None:
-    file.write(json.dumps(content, indent=1, sort_keys=True).encode() + b"\n")
 
 
 def _sync_folder(folder: Path) -> None:

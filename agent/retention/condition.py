@@ -53,6 +53,14 @@ class Before:
 
 
 @dataclass(frozen=True, slots=True)
+class Within:
+    """The row's id lies in this range, both ends included."""
+
+    first_id: int
+    last_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Every:
     """All parts are true; true when there are none."""
 
@@ -73,13 +81,13 @@ class Not:
     part: Condition
 
 
-Condition = Is | Like | Before | Every | Some | Not
+Condition = Is | Like | Before | Within | Every | Some | Not
 
 NOTHING: Condition = Some(())
 ANYTHING: Condition = Every(())
 
 
-def holds(condition: Condition, facts: Facts) -> bool:
+def holds(condition: Condition, facts: Facts) -> bool:  # noqa: PLR0911  one case, one answer
     """Say whether the condition is true of a row; `created_at` is the document's instant, or None."""
     match condition:
         case Is(field, number):
@@ -90,6 +98,8 @@ def holds(condition: Condition, facts: Facts) -> bool:
         case Before(instant):
             created_at = facts.get("created_at")
             return isinstance(created_at, str) and created_at < instant
+        case Within(first_id, last_id):
+            return first_id <= int(facts.get("id") or 0) <= last_id
         case Every(parts):
             return all(holds(part, facts) for part in parts)
         case Some(parts):
@@ -110,6 +120,8 @@ def as_query(condition: Condition) -> dict[str, Any]:  # noqa: PLR0911  one case
             return {"term": {field: glob}}
         case Before(instant):
             return {"range": {"created_at": {"lt": instant}}}
+        case Within(first_id, last_id):
+            return {"range": {"id": {"gte": first_id, "lte": last_id}}}
         case Every(parts):
             return {"bool": {"filter": [as_query(part) for part in parts]}} if parts else {"match_all": {}}
         case Some(parts):

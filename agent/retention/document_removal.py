@@ -39,10 +39,9 @@ class DocumentRemoval:
         rules = [rule for rule in self.policy.rules.rules if self.policy.cutoffs[rule.name].documents is not None]
         conditions = [self.policy.expired(Side.DOCUMENTS, rule) for rule in rules]
         for partition in self.documents.partitions():
+            # Every partition is looked at: a document may be in another one than its date says.
             period = bounds(partition)
-            if period is None or period[0].strftime("%Y-%m-%dT%H:%M:%S.000Z") >= latest:
-                continue
-            is_over = period[1].strftime("%Y-%m-%dT%H:%M:%S.000Z") <= latest
+            is_over = period is not None and period[1].strftime("%Y-%m-%dT%H:%M:%S.000Z") <= latest
             yield from self._clean(partition, rules, conditions, is_over=is_over)
 
     def _clean(
@@ -65,7 +64,7 @@ class DocumentRemoval:
     def _delete(self, partition: str, rule: str, condition: Condition, left: int) -> Slices[None]:
         fruitless = 0
         while left > 0:
-            self.progress.announce(query_in_flight(partition, rule, left))
+            self.progress.announce(query_in_flight(self.policy, partition, rule, left))
             deleted = self.documents.delete(condition, partition, WINDOW_DOCUMENTS)
             self.progress.tally.of_documents(rule).add(deleted)
             yield Slice(phase="documents", done=self.progress.tally.documents_deleted)

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from agent.retention.archive import Archive, manifest_path, read_manifest
+from agent.retention.archive import Archive
 from agent.retention.condition import ANYTHING
 from agent.retention.journal import Journal, Kind, stamp
 from agent.retention.ledger import LedgerStore
+from agent.retention.manifest import manifest_path, read_manifest
 from agent.retention.sides import Rows
 from agent.retention.slices import Slice, Slices
 

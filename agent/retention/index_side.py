@@ -64,7 +64,12 @@ class IndexSide:
 
     def partitions(self) -> list[str]:
         """List; see `Documents`."""
-        return sorted({partition.name for partition in self._partitions.listed() if partition.current})
+        listed = self._partitions.listed()
+        whole = {each.name for each in listed if each.current and self._names.read in each.aliases}
+        for name in sorted({each.name for each in listed} - whole):
+            # Somebody removed its aliases: without them nobody finds its documents, and they would never go.
+            self._partitions.ensure(name, {})
+        return sorted({each.name for each in listed})
 
     def drop(self, partition: str) -> None:
         """Drop; see `Documents`."""

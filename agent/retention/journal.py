@@ -1,8 +1,8 @@
 """The journal: what was deleted or given up, by which rule, when and by whom; each entry is chained to the one before.
 
 An entry's hash covers its content and its predecessor's hash, so no entry can be altered, taken out or put in without
-breaking the chain behind it. What a chain cannot show is that its end was cut off: note the head's hash elsewhere,
-`journal --verify --head HASH` compares it.
+breaking the chain behind it. What a chain cannot show is that its end was cut off: retention's ledger notes the last
+entry of each run, and whoever notes the head's hash elsewhere has `journal --verify --head HASH` compare it.
 
 Entries are only ever appended, at the next number; of two writers that want the same number one is refused by the
 store, looks again and takes the next.
@@ -125,14 +125,22 @@ def stamp(instant: datetime) -> str:
     return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
-def verify(entries: Iterable[Entry], *, head: str | None = None) -> Verdict:
-    """Check a whole chain, first entry first; `head` is the hash its last entry must have, if known from elsewhere."""
+def verify(entries: Iterable[Entry], *, head: str | None = None, noted: tuple[int, str] | None = None) -> Verdict:
+    """Check a whole chain, first entry first.
+
+    `head` is the hash its last entry must have, `noted` an entry it must hold, number and hash: known from elsewhere.
+    """
     number, previous = 0, FIRST_HASH
     for entry in entries:
         reason = _fault(entry, number + 1, previous)
+        if not reason and noted and noted[0] == number + 1 and noted[1] != entry["hash"]:
+            reason = f"entry {number + 1} is not the one that retention noted: it was replaced"
         if reason:
             return Verdict(entries=number, head=previous, broken_at=number + 1, reason=reason)
         number, previous = number + 1, str(entry["hash"])
+    if noted and noted[0] > number:
+        reason = f"the end of the journal is missing: retention noted entry {noted[0]}"
+        return Verdict(entries=number, head=previous, broken_at=number + 1, reason=reason)
     if head is not None and head != previous:
         reason = "the last entry is not the one that was noted: the end of the journal is missing or was replaced"
         return Verdict(entries=number, head=previous, broken_at=number + 1, reason=reason)

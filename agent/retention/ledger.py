@@ -4,6 +4,7 @@
     executed   rules and cutoffs of the last run that deleted: what is older is not indexed again
     reached    the latest row cutoff any run has executed: rows older than that may have been deleted by us
     exported   the last id that a scheduled export has written
+    journaled  number and hash of the last entry a run has journaled: the journal's end is known beside the journal
     run        a run that has begun and not ended, with its tally and the one deletion that may be in flight
 
 It stands beside the checkpoint under a name of its own, so that a person's `retain --execute` never fences a daemon's
@@ -51,6 +52,7 @@ class Tally:
     mirrored: int = 0
     kept_unconfirmed: int = 0
     kept_dead_letters: int = 0
+    kept_in_use: int = 0
     gone_meanwhile: int = 0
     archived_rows: int = 0
     archives: list[dict[str, Any]] = field(default_factory=list)
@@ -73,6 +75,13 @@ class Tally:
         """Return all documents deleted by rules."""
         return sum(each.deleted for each in self.documents.values())
 
+    @property
+    def is_empty(self) -> bool:
+        """Say whether nothing was deleted and nothing archived."""
+        return not (
+            self.rows_deleted or self.documents_deleted or self.mirrored or self.dropped_partitions or self.archives
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Return a JSON object."""
         return {
@@ -82,6 +91,7 @@ class Tally:
             "mirrored": self.mirrored,
             "kept_unconfirmed": self.kept_unconfirmed,
             "kept_dead_letters": self.kept_dead_letters,
+            "kept_in_use": self.kept_in_use,
             "gone_meanwhile": self.gone_meanwhile,
             "archived_rows": self.archived_rows,
             "archives": list(self.archives),
@@ -125,6 +135,7 @@ class Ledger:
     executed: Policy | None = None
     reached: str | None = None
     exported_to: int = 0
+    journaled: tuple[int, str] | None = None
     run: RunRecord | None = None
 
 
@@ -161,6 +172,7 @@ def encoded(ledger: Ledger) -> dict[str, Any]:
         "executed": ledger.executed.as_json() if ledger.executed else None,
         "reached": ledger.reached,
         "exported_to": ledger.exported_to,
+        "journaled": list(ledger.journaled) if ledger.journaled else None,
         "run": _run_json(ledger.run) if ledger.run else None,
     }
 
@@ -182,6 +194,7 @@ def decoded(document: Mapping[str, Any]) -> Ledger:
             executed=policy_from_json(document["executed"]) if document["executed"] else None,
             reached=document["reached"],
             exported_to=int(document["exported_to"]),
+            journaled=(int(noted[0]), str(noted[1])) if (noted := document.get("journaled")) else None,
             run=_run(document["run"]) if document["run"] else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as damage:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from agent.retention.brakes import Limits, Load, tripped
-from agent.retention.condition import Condition, Every, Not
+from agent.retention.condition import Condition, Every, Not, Some
 from agent.retention.policy import Policy, Side
 from agent.retention.sides import Documents, Group, Groups, Rows
 from agent.retention.slices import Slice, Slices
@@ -134,7 +134,9 @@ def _newly(policy: Policy, side: Side, group: Any) -> int:
 
 
 def _conditions(policy: Policy, side: Side) -> list[Condition]:
-    held = [matches for _, matches in policy.holds_in_force]
+    matches = [matches for _, matches in policy.holds_in_force]
+    # What two holds match counts for the first, in the index as in the table.
+    held = [Every((each, Not(Some(tuple(matches[:position]))))) for position, each in enumerate(matches)]
     return [*held, *(policy.expired(side, rule) for rule in policy.rules.rules)]
 
 

@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any
 
 from agent.mapping.partition import Calendar
-from agent.retention.condition import ANYTHING, NOTHING, Before, Condition, Every, Facts, Not, Some, holds
+from agent.retention.condition import ANYTHING, NOTHING, Before, Condition, Every, Facts, Not, Some, Within, holds
 from agent.retention.rules import KEEP_FOR_EVER, LONGEST_DAYS, Hold, Rule, RuleSet, matching, rule_set_from_json
 
 # Around a change of the source's clock the same wall time means two instants (or none); no zone shifts by more.
@@ -55,13 +55,18 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """Rules with their cutoffs. `bound` is an older policy that must agree before anything expires, if there is one."""
+    """Rules with their cutoffs, at one instant.
+
+    `bound` is an older policy that must agree before anything expires, if there is one. `unsettled` are ids (first and
+    last) whose rows may not be indexed yet: none of them expires, so that no document goes before its row may.
+    """
 
     rules: RuleSet
     now: str
     cutoffs: Mapping[str, Cutoffs]
     zone: tzinfo = UTC
     bound: Policy | None = None
+    unsettled: tuple[int, int] | None = None
     _calendar: Calendar = field(init=False, repr=False, compare=False)
     _holds: tuple[tuple[Hold, Condition], ...] = field(init=False, repr=False, compare=False)
     _rules: tuple[tuple[Rule, Condition], ...] = field(init=False, repr=False, compare=False)
@@ -87,6 +92,8 @@ class Policy:
             until = f" until {held.until}" if held.until else ""
             return Decision(side=side, rule=held.name, expired=False, reason=f"held{until}: {held.reason}")
         rule = self.rule_of(facts)
+        if self.unsettled is not None and holds(Within(*self.unsettled), facts):
+            return Decision(side=side, rule=rule.name, expired=False, reason="above the watermark, not settled yet")
         expired, reason = self._age(side, rule, facts)
         if expired and self.bound is not None and not self.bound.decide_on_facts(side, facts).expired:
             return Decision(side=side, rule=rule.name, expired=False, reason="kept by the policy before this one")
@@ -126,7 +133,8 @@ class Policy:
         if not parts:
             return NOTHING
         agreed = ANYTHING if self.bound is None else self.bound.expired(side)
-        return Every((Some(tuple(parts)), agreed))
+        settled = ANYTHING if self.unsettled is None else Not(Within(*self.unsettled))
+        return Every((Some(tuple(parts)), agreed, settled))
 
     def latest_cutoff(self, side: Side) -> str | None:
         """Return the latest cutoff of any rule: whatever was created at or after it is kept."""
@@ -141,6 +149,7 @@ class Policy:
             **self.rules.as_json(),
             "cutoffs": {name: {"rows": each.rows, "documents": each.documents} for name, each in self.cutoffs.items()},
             "bound": self.bound.as_json() if self.bound else None,
+            "unsettled": list(self.unsettled) if self.unsettled else None,
         }
 
     def _held(self) -> tuple[Condition, ...]:
@@ -188,6 +197,7 @@ def policy_from_json(document: Mapping[str, Any], zone: tzinfo = UTC) -> Policy:
         },
         zone=zone,
         bound=policy_from_json(document["bound"], zone) if document.get("bound") else None,
+        unsettled=(int(unsettled[0]), int(unsettled[1])) if (unsettled := document.get("unsettled")) else None,
     )
 
 

@@ -36,6 +36,11 @@ class Progress:
         return self._run.run
 
     @property
+    def record(self) -> RunRecord:
+        """Return the run's record as it stands."""
+        return self._run
+
+    @property
     def ledger(self) -> Ledger:
         """Return the ledger as last written."""
         return self._ledger
@@ -61,9 +66,9 @@ class Progress:
         self._ledger = replace(self._ledger, executed=policy, reached=reached)
         self._write(None)
 
-    def end(self) -> None:
-        """Close the run."""
-        self._ledger = replace(self._ledger, run=None)
+    def end(self, journaled: tuple[int, str]) -> None:
+        """Close the run, and note which entry of the journal tells of it."""
+        self._ledger = replace(self._ledger, run=None, journaled=journaled)
         self._store.write(self._ledger)
 
     def _write(self, in_flight: Mapping[str, Any] | None) -> None:
@@ -85,9 +90,9 @@ def drop_in_flight(partition: str, counts: Mapping[str, int]) -> dict[str, Any]:
     return {"kind": "drop", "partition": partition, "counts": dict(counts)}
 
 
-def query_in_flight(partition: str, rule: str, left: int) -> dict[str, Any]:
+def query_in_flight(policy: Policy, partition: str, rule: str, left: int) -> dict[str, Any]:
     """Describe documents of one rule about to be deleted from a partition, and how many there are."""
-    return {"kind": "query", "partition": partition, "rule": rule, "left": left}
+    return {"kind": "query", "policy": policy.as_json(), "partition": partition, "rule": rule, "left": left}
 
 
 def mirror_in_flight(ids: Sequence[int]) -> dict[str, Any]:
@@ -107,9 +112,10 @@ def settle(run: RunRecord, rows: Rows, documents: Documents) -> None:
         for rule, count in flight["counts"].items():
             run.tally.of_documents(rule).add(count)
     elif flight["kind"] == "mirror":
+        documents.refresh()
         run.tally.mirrored += len(set(flight["ids"]) - set(documents.checksums(flight["ids"])))
     elif flight["kind"] == "query":
-        _settle_query(run.tally, flight, policy_from_json(run.policy), documents)
+        _settle_query(run.tally, flight, policy_from_json(flight["policy"]), documents)
 
 
 def _settle_rows(tally: Tally, by_rule: Mapping[str, Sequence[int]], rows: Rows) -> None:

@@ -18,6 +18,9 @@ from agent import csv_cell
 from agent.errors import PermanentError
 from agent.row import Row, RowShape, Value
 
+# A cell may be as long as its column; the reader's own limit is 128 KiB.
+csv.field_size_limit((1 << 31) - 1)
+
 CRC = "agent.crc"
 RULE = "agent.rule"
 

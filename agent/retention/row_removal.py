@@ -5,18 +5,21 @@
 
 A row is confirmed when the index holds a document of its checksum; or when it holds none because an earlier run
 already expired the document. A dead letter is no confirmation.
+
+Rows that somebody else holds or changes meanwhile are tried again at the end; their documents stay as long as they do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from agent.errors import AgentError, TemporaryError
 from agent.retention.archive import Archive
-from agent.retention.condition import Condition
+from agent.retention.condition import Facts
 from agent.retention.expired import Expiry
+from agent.retention.kept import Kept
 from agent.retention.pace import Gait, ReplicaWatch
 from agent.retention.policy import Policy, Side
 from agent.retention.progress import Progress, rows_in_flight
@@ -28,18 +31,19 @@ BATCH_IDS = 5_000
 ARCHIVE_IDS = 20_000
 CONFIRM_ROWS = 5_000
 WATCH_SECONDS = 1.0
+# A replica that was not near enough for so long ends the run, which says why; the next one goes on.
+PATIENCE_SECONDS = 60
 _LOCK_TRIES = 5
+# More rows than this are not tried again in the same run.
+_MOST_IN_USE = 10_000
 
 
-@dataclass(slots=True)
-class Unconfirmed:
-    """Rows that had to stay: the oldest of each rule, which later bounds what counts as executed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """A row that may go, and the rule it goes by."""
 
-    oldest: dict[str, str] = field(default_factory=dict)
-
-    def add(self, rule: str, created_at: str) -> None:
-        """Note one row."""
-        self.oldest[rule] = min(self.oldest.get(rule, created_at), created_at)
+    row: Candidate
+    rule: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,49 +58,64 @@ class RowRemoval:
     gait: Gait
     replicas: ReplicaWatch
     chunk_rows: int
-    unconfirmed: Unconfirmed = field(default_factory=Unconfirmed)
+    unconfirmed: Kept = field(default_factory=Kept)
+    in_use: Kept = field(default_factory=Kept)
+    _to_retry: dict[int, Confirmed] = field(default_factory=dict)
     _sealed: dict[int, int] = field(default_factory=dict)
+    _files: dict[Path, list[int]] = field(default_factory=dict)
 
     def slices(self, ranges: Sequence[tuple[int, int]]) -> Slices[None]:
         """Do it for these ranges of ids; stops at the first error with everything before it done and counted."""
-        undeleted = self.archive.undeleted() if self.archive else {}
-        for path, sealed in undeleted.items():
+        for path, sealed in (self.archive.undeleted() if self.archive else {}).items():
             self._sealed.update(sealed)
+            self._files[path] = list(sealed)
             self.progress.tally.archives.append({"file": path.name, "rows": len(sealed), "resumed": True})
         for first_id, last_id in ranges:
             yield from self._walk(first_id, last_id)
-        if self.archive:
-            for path, sealed in undeleted.items():
-                if not self.rows.existing(list(sealed)):
-                    self.archive.settle(path)
+        yield from self._retry()
+        self._settle_files()
 
     def _walk(self, first_id: int, last_id: int) -> Slices[None]:
         expired = self.policy.expired(Side.ROWS)
         width = ARCHIVE_IDS if self.archive else BATCH_IDS
         for start in range(first_id, last_id + 1, width):
             found = self.rows.candidates(expired, start, min(start + width - 1, last_id), width)
-            yield Slice(phase="rows", reason="looked for expired rows")
+            yield Slice(phase="rows")
             if found:
-                yield from self._remove(found, expired)
+                yield from self._remove(found)
 
-    def _remove(self, found: Sequence[Candidate], expired: Condition) -> Slices[None]:
-        rules: dict[int, str] = {}
-        crcs: dict[int, int] = {}
+    def _remove(self, found: Sequence[Candidate]) -> Slices[None]:
+        going: dict[int, Confirmed] = {}
         for start in range(0, len(found), CONFIRM_ROWS):
-            for candidate, rule in self._confirmed(found[start : start + CONFIRM_ROWS]):
-                rules[candidate.id], crcs[candidate.id] = rule, candidate.crc
+            going.update((each.row.id, each) for each in self._confirmed(found[start : start + CONFIRM_ROWS]))
             yield Slice(phase="confirm")
-        path = None
-        if self.archive and crcs:
-            path = yield from self._archived(self.archive, rules, crcs)
-        ids = sorted(crcs)
-        for start in range(0, len(ids), self.chunk_rows):
-            chunk = ids[start : start + self.chunk_rows]
-            yield from self._delete({row_id: rules[row_id] for row_id in chunk}, crcs, expired)
-        if self.archive and path and not self.rows.existing(ids):
-            self.archive.settle(path)
+        if self.archive:
+            yield from self._archived(self.archive, going)
+        yield from self._delete(going)
+        self._settle_files()
 
-    def _confirmed(self, found: Sequence[Candidate]) -> list[tuple[Candidate, str]]:
+    def _retry(self) -> Slices[None]:
+        """Try rows again that others held; whoever keeps holding one, or has changed it, keeps its document too."""
+        for _ in range(_LOCK_TRIES):
+            if not self._to_retry:
+                return
+            there = self.rows.existing(sorted(self._to_retry))
+            self.progress.tally.gone_meanwhile += len(self._to_retry) - len(there)
+            going = {row_id: self._to_retry[row_id] for row_id in there}
+            self._to_retry.clear()
+            if going:
+                reason = f"{len(going)} rows are held or were changed by others"
+                yield Slice(phase="rows", pause_seconds=WATCH_SECONDS, reason=reason)
+                yield from self._delete(going)
+        self._leave(list(self._to_retry.values()))
+
+    def _settle_files(self) -> None:
+        for path, ids in list(self._files.items()):
+            if self.archive and not self.rows.existing(ids):
+                self.archive.settle(path)
+                del self._files[path]
+
+    def _confirmed(self, found: Sequence[Candidate]) -> list[Confirmed]:
         """Return the rows that may go, each with its rule; count the others as kept."""
         ids = [candidate.id for candidate in found]
         stored = self.documents.checksums(ids)
@@ -113,27 +132,27 @@ class RowRemoval:
             elif candidate.crc in stored.get(candidate.id, ()) or (
                 candidate.id not in stored and expiry.refuses(candidate.fields)
             ):
-                confirmed.append((candidate, decision.rule))
+                confirmed.append(Confirmed(row=candidate, rule=decision.rule))
             else:
-                self._keep(candidate.fields)
+                self.progress.tally.kept_unconfirmed += 1
+                self._keep(candidate.fields, self.unconfirmed)
         return confirmed
 
-    def _keep(self, fields: Mapping[str, Any]) -> None:
-        self.progress.tally.kept_unconfirmed += 1
+    def _keep(self, fields: Facts, kept: Kept) -> None:
         base = self.policy.bound or self.policy
         facts = base.facts(fields)
-        self.unconfirmed.add(base.rule_of(facts).name, str(facts["created_at"]))
+        kept.add(base.rule_of(facts).name, str(facts["created_at"]))
 
-    def _archived(self, archive: Archive, rules: dict[int, str], crcs: dict[int, int]) -> Slices[Any]:
+    def _archived(self, archive: Archive, going: dict[int, Confirmed]) -> Slices[None]:
         """Seal what is not sealed yet; rows that vanished or changed on the way are not deleted by this run."""
-        fresh = {row_id: rule for row_id, rule in rules.items() if self._sealed.get(row_id) != crcs[row_id]}
+        fresh = {row_id: each.rule for row_id, each in going.items() if self._sealed.get(row_id) != each.row.crc}
         if not fresh:
-            return None
+            return
         file = archive.begin(self.progress.run, min(fresh), max(fresh))
         written: set[int] = set()
         try:
             for block in self.rows.records(fresh):
-                same = [record for record in block if record.crc == crcs[record.id]]
+                same = [record for record in block if record.crc == going[record.id].row.crc]
                 file.write(same)
                 written.update(record.id for record in same)
                 yield Slice(phase="archive", done=len(written), total=len(fresh))
@@ -141,29 +160,47 @@ class RowRemoval:
         except (AgentError, GeneratorExit):
             file.abandon()
             raise
+        self._files[file.path] = sorted(written)
         self.progress.tally.archived_rows += manifest.rows
         self.progress.tally.archives.append({"file": manifest.file, "rows": manifest.rows, "sha256": manifest.sha256})
-        for row_id in set(fresh) - written:
-            del rules[row_id], crcs[row_id]
-            self.progress.tally.gone_meanwhile += 1
-        return file.path
+        self._leave([going.pop(row_id) for row_id in sorted(set(fresh) - written)])
 
-    def _delete(self, rules: Mapping[int, str], crcs: Mapping[int, int], expired: Condition) -> Slices[None]:
-        yield from self._until_calm()
-        self.progress.announce(rows_in_flight(rules))
-        started = self.gait.start()
-        gone = yield from self._through_locks({row_id: crcs[row_id] for row_id in rules}, expired)
+    def _delete(self, going: Mapping[int, Confirmed]) -> Slices[None]:
+        ids = sorted(going)
+        for start in range(0, len(ids), self.chunk_rows):
+            chunk = {row_id: going[row_id] for row_id in ids[start : start + self.chunk_rows]}
+            yield from self._until_calm()
+            self.progress.announce(rows_in_flight({row_id: each.rule for row_id, each in chunk.items()}))
+            started = self.gait.start()
+            gone = yield from self._through_locks({row_id: each.row.crc for row_id, each in chunk.items()})
+            self.gait.went(len(gone), started)
+            self._count(chunk, gone)
+            yield Slice(phase="rows", done=self.progress.tally.rows_deleted, pause_seconds=self.gait.pause_seconds())
+
+    def _count(self, chunk: Mapping[int, Confirmed], gone: Sequence[int]) -> None:
         by_rule: dict[str, list[int]] = {}
         for row_id in gone:
-            by_rule.setdefault(rules[row_id], []).append(row_id)
+            by_rule.setdefault(chunk[row_id].rule, []).append(row_id)
         for rule, ids in by_rule.items():
             self.progress.tally.of_rows(rule).add(len(ids), ids[0], ids[-1])
-        self.progress.tally.gone_meanwhile += len(rules) - len(gone)
-        self.gait.went(len(gone), started)
-        yield Slice(phase="rows", done=self.progress.tally.rows_deleted, pause_seconds=self.gait.pause_seconds())
+        left = [chunk[row_id] for row_id in sorted(set(chunk) - set(gone))]
+        if len(self._to_retry) + len(left) <= _MOST_IN_USE:
+            self._to_retry.update((each.row.id, each) for each in left)
+        else:
+            self._leave(left)
 
-    def _through_locks(self, crcs: Mapping[int, int], expired: Condition) -> Slices[list[int]]:
+    def _leave(self, left: Sequence[Confirmed]) -> None:
+        """Note rows that were not deleted: some are gone by somebody else's hand, the others keep their documents."""
+        there = self.rows.existing([each.row.id for each in left]) if left else frozenset()
+        for each in left:
+            if each.row.id in there:
+                self._keep(each.row.fields, self.in_use)
+        self.progress.tally.kept_in_use += len(there)
+        self.progress.tally.gone_meanwhile += len(left) - len(there)
+
+    def _through_locks(self, crcs: Mapping[int, int]) -> Slices[list[int]]:
         """Delete one chunk; whoever holds its rows goes first, a few times. Without the lock nothing was deleted."""
+        expired = self.policy.expired(Side.ROWS)
         for attempt in range(1, _LOCK_TRIES + 1):
             try:
                 return self.rows.delete(crcs, expired)
@@ -175,25 +212,16 @@ class RowRemoval:
 
     def _until_calm(self) -> Slices[None]:
         while (pause := self.gait.pause_seconds()) > 0:
-            yield Slice(phase="rows", done=self.progress.tally.rows_deleted, pause_seconds=pause, reason="pace")
+            yield Slice(phase="rows", done=self.progress.tally.rows_deleted, pause_seconds=pause)
+        waited = 0.0
         while True:
             should_wait, reason = self.replicas.should_wait()
             if not should_wait:
                 return
+            if waited >= PATIENCE_SECONDS:
+                remedy = "see to the replica, or take it out of pace.replicas"
+                raise TemporaryError("a replica does not keep up", got=reason, remedy=remedy, kind="replica_lag")
             # Asked all along, for a lease nobody asks about is given away.
             self.progress.check_lease()
             yield Slice(phase="rows", pause_seconds=WATCH_SECONDS, reason=reason)
-
-
-def executed_policy(policy: Policy, unconfirmed: Unconfirmed) -> Policy:
-    """Return what a run really executed: no rule further than the oldest row it had to keep, which may be repaired."""
-    base = policy.bound or policy
-    cutoffs = dict(base.cutoffs)
-    for rule, oldest in unconfirmed.oldest.items():
-        known = cutoffs[rule]
-        cutoffs[rule] = replace(known, rows=_earlier(known.rows, oldest), documents=_earlier(known.documents, oldest))
-    return replace(base, cutoffs=cutoffs)
-
-
-def _earlier(cutoff: str | None, oldest: str) -> str | None:
-    return None if cutoff is None else min(cutoff, oldest)
+            waited += WATCH_SECONDS

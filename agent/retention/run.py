@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
-from typing import Any, Protocol
+from typing import Protocol
 
 from agent.errors import PermanentError, TemporaryError
 from agent.retention.archive import Archive
@@ -20,20 +20,22 @@ from agent.retention.brakes import Limits
 from agent.retention.condition import MATCH_FIELDS
 from agent.retention.document_removal import DocumentRemoval
 from agent.retention.journal import Journal, Kind, stamp
+from agent.retention.kept import executed_policy, narrowed
 from agent.retention.ledger import Ledger, LedgerStore, RunRecord, Tally
 from agent.retention.mirror import Mirror
 from agent.retention.pace import Gait, ReplicaWatch
 from agent.retention.plan import PLAN_IDS, Plan, plan
 from agent.retention.policy import Policy, Side, fixed
 from agent.retention.progress import Progress, settle
-from agent.retention.row_removal import RowRemoval, executed_policy
+from agent.retention.report import Left, Report, told
+from agent.retention.row_removal import RowRemoval
 from agent.retention.rules import RuleSet
 from agent.retention.shortening import Wait, seen, wait_of
 from agent.retention.sides import Documents, Rows
 from agent.retention.slices import Slice, Slices
 
 # After these errors the outcome of every deletion is known, so the run can be counted and journaled at once.
-_NOTHING_IN_FLIGHT = frozenset({"archive", "lock_wait", "conflict"})
+_NOTHING_IN_FLIGHT = frozenset({"archive", "lock_wait", "conflict", "replica_lag"})
 
 
 class BrakeRefused(PermanentError):  # noqa: N818  named for what happened, as the errors of this house are
@@ -55,33 +57,6 @@ class Brakes(Limits, Protocol):
     def shorten_wait(self) -> str:
         """Return `next_run` or `none`."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
-    """What the proof at the end found expired and still there; kept rows are not counted."""
-
-    rows: int
-    documents: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What a run did."""
-
-    run: str
-    plan: Plan
-    tally: Tally
-    left: Left
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the plan's JSON object and what became of it."""
-        return {
-            **self.plan.as_json(),
-            "run": self.run,
-            "deleted": self.tally.as_json(),
-            "left": {"rows": self.left.rows, "documents": self.left.documents},
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +108,8 @@ class Retention:
     ) -> Slices[Report]:
         """Do a whole run. Raises BrakeRefused before anything went; any other error leaves a run to be settled."""
         yield from self.settle_interrupted(who)
+        # Before anything is counted: a partition without its aliases would confirm no row.
+        self.documents.partitions()
         now = self.rows.now()
         ledger = self.ledger.read()
         wait = self._wait(ledger, rules, now, by_person=by_person, is_released=release_brake)
@@ -149,8 +126,7 @@ class Retention:
                 yield from self.settle_interrupted(who)
             raise
         left = yield from self._prove(planned, progress.tally)
-        self._journal(progress.ledger.run, who, planned, left)
-        progress.end()
+        progress.end(self._journal(progress.record, who, planned, left))
         return Report(run=progress.run, plan=planned, tally=progress.tally, left=left)
 
     def settle_interrupted(self, who: str) -> Slices[bool]:
@@ -161,19 +137,26 @@ class Retention:
             return False
         settle(run, self.rows, self.documents)
         yield Slice(phase="settle")
-        if not self._is_journaled(run):
-            self._journal(run, who, None, None)
+        # A run that was held up before it deleted anything leaves nothing to tell, however often it is tried.
+        if not run.tally.is_empty and not self._is_journaled(run):
+            ledger = replace(ledger, journaled=self._journal(run, who, None, None))
         self.ledger.write(replace(ledger, run=None))
         return True
 
     def _plan(self, rules: RuleSet, now: datetime, wait: Wait, ledger: Ledger, watermark: int) -> Slices[Plan]:
         policy = fixed(rules, now, self.zone, wait.before)
+        policy = replace(policy, unsettled=self._unsettled(watermark))
         orphans = 0
         if self.mirror:
             orphans = yield from self._mirror(policy, ledger.reached).orphans(watermark)
         return (
             yield from plan(policy, self.rows, self.documents, watermark=watermark, limits=self.brakes, orphans=orphans)
         )
+
+    def _unsettled(self, watermark: int) -> tuple[int, int] | None:
+        """Return the ids of rows above the watermark; ids that the table does not have are nobody's to wait for."""
+        bounds = self.rows.bounds()
+        return (watermark + 1, bounds[1]) if bounds and bounds[1] > watermark else None
 
     def _remove(self, planned: Plan, progress: Progress) -> Slices[None]:
         removal = RowRemoval(
@@ -188,8 +171,9 @@ class Retention:
         )
         reached = progress.ledger.reached
         yield from removal.slices(_ranges(planned))
-        progress.executed(executed_policy(planned.policy, removal.unconfirmed))
-        yield from DocumentRemoval(policy=planned.policy, documents=self.documents, progress=progress).slices()
+        progress.executed(executed_policy(planned.policy, planned.watermark, removal.unconfirmed, removal.in_use))
+        policy = narrowed(planned.policy, removal.in_use)
+        yield from DocumentRemoval(policy=policy, documents=self.documents, progress=progress).slices()
         if planned.orphans:
             yield from self._mirror(planned.policy, reached).slices(planned.watermark, progress)
 
@@ -244,24 +228,10 @@ class Retention:
     def _is_journaled(self, run: RunRecord) -> bool:
         return any(entry["what"].get("run") == run.run for entry in self.journal.entries(run.journal_after))
 
-    def _journal(self, run: RunRecord | None, who: str, planned: Plan | None, left: Left | None) -> None:
-        if run is None:
-            return
-        what: dict[str, Any] = {
-            "run": run.run,
-            "started_at": run.started_at,
-            "finished": left is not None,
-            "policy_digest": run.policy_digest,
-            "config_digest": run.config_digest,
-            "cutoffs": run.policy["cutoffs"],
-            **run.tally.as_json(),
-        }
-        if planned is not None and left is not None:
-            what["planned"] = {"rows": planned.rows.expired, "documents": planned.documents.expired}
-            what["left"] = {"rows": left.rows, "documents": left.documents}
-        else:
-            what["settled_by"] = who
-        self.journal.append(Kind.RETENTION, what, at=stamp(self.rows.now()), who=run.by)
+    def _journal(self, run: RunRecord, who: str, planned: Plan | None, left: Left | None) -> tuple[int, str]:
+        what = told(run, who, planned, left)
+        entry = self.journal.append(Kind.RETENTION, what, at=stamp(self.rows.now()), who=run.by)
+        return int(entry["number"]), str(entry["hash"])
 
 
 def _ranges(planned: Plan) -> list[tuple[int, int]]:

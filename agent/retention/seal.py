@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import ConfigError, PermanentError
-from agent.retention.archive import MANIFEST, Manifest, manifest_path, read_manifest, records, sha256_of
+from agent.retention.archive import records
+from agent.retention.manifest import MANIFEST, Manifest, digest_of, manifest_path, read_manifest, sha256_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,8 @@ def verify(path: Path) -> SealVerdict:
 
 def _problems(data: Path, manifest: Manifest) -> list[str]:
     problems = []
+    if manifest.digest != digest_of(manifest):
+        problems.append("the manifest was altered since it was written")
     if manifest.file != data.name:
         problems.append(f"the manifest is about {manifest.file}")
     size = data.stat().st_size

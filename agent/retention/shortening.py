@@ -39,9 +39,14 @@ def wait_of(ledger: Ledger, rules: RuleSet, now: datetime, *, by_person: bool, i
 def seen(ledger: Ledger, rules: RuleSet, wait: Wait, now: datetime) -> Ledger:
     """Return the ledger that knows these rules; they wait while `wait.before` bounds them."""
     is_same = ledger.seen is not None and ledger.seen.digest == rules.digest
-    at = ledger.seen_at if is_same and ledger.seen_at else now.isoformat()
+    # A clock that was ahead when they were seen, and was set back since, must not make them wait for it.
+    at = ledger.seen_at if is_same and ledger.seen_at and _instant(ledger) <= now else now.isoformat()
     return replace(ledger, seen=rules, seen_at=at, waiting=wait.before)
 
 
 def _has_waited(ledger: Ledger, now: datetime) -> bool:
-    return ledger.seen_at is None or now - datetime.fromisoformat(ledger.seen_at) >= CYCLE
+    return ledger.seen_at is None or now - _instant(ledger) >= CYCLE
+
+
+def _instant(ledger: Ledger) -> datetime:
+    return datetime.fromisoformat(str(ledger.seen_at))

@@ -113,7 +113,7 @@ class Documents(Protocol):
         ...
 
     def partitions(self) -> list[str]:
-        """Return the names of the partitions there are."""
+        """Return the names of the partitions there are; aliases that somebody removed are put back."""
         ...
 
     def drop(self, partition: str) -> None:

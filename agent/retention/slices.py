@@ -15,7 +15,7 @@ Outcome = TypeVar("Outcome")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """One piece of work done: which phase, how far, and how long to wait before the next, and why."""
+    """One piece of work done: which phase, how far, how long to wait before the next; `reason`: what it waits for."""
 
     phase: str
     done: int = 0

@@ -16,7 +16,7 @@ from agent.mysql.engine import Database
 from agent.mysql.predicate import Predicate
 from agent.mysql.rows import RowReader
 from agent.mysql.schema import Table
-from agent.retention.condition import MATCH_FIELDS, Before, Condition, Every, Is, Like, Not, Some
+from agent.retention.condition import MATCH_FIELDS, Before, Condition, Every, Is, Like, Not, Some, Within
 from agent.retention.record import Record, record_of
 from agent.retention.sides import Candidate, Group, Groups
 
@@ -116,7 +116,7 @@ class TableSide:
         # Whoever else purges this table may have been quicker with some: those were not deleted by us.
         return gone[: deleted.rows]
 
-    def predicate(self, condition: Condition) -> Predicate:
+    def predicate(self, condition: Condition) -> Predicate:  # noqa: PLR0911  one case, one answer
         """Return the SQL that is true of exactly the rows the condition is true of."""
         match condition:
             case Is(field, number):
@@ -128,6 +128,8 @@ class TableSide:
                 # The document of a row dated before computers is undated, so the row has no age either.
                 undated = sql.older_than(self._table, _BEFORE_TIME, self._zone)
                 return sql.all_of(sql.older_than(self._table, cutoff, self._zone), sql.negated(undated))
+            case Within(first_id, last_id):
+                return Predicate(f"{self._table.id.quoted} BETWEEN %s AND %s", (first_id, last_id))
             case Every(parts):
                 return sql.all_of(*(self.predicate(part) for part in parts))
             case Some(parts):

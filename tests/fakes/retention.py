@@ -45,6 +45,7 @@ class FakeTable:
     content: dict[int, dict[str, Any]] = field(default_factory=dict)
     crcs: dict[int, int] = field(default_factory=dict)
     deleted: list[int] = field(default_factory=list)
+    is_held: Callable[[int], bool] = lambda _: False
 
     def add(self, row_id: int, **fields: Any) -> None:
         self.content[row_id] = {"id": row_id, **fields}
@@ -86,6 +87,7 @@ class FakeTable:
             for row_id, crc in sorted(crcs.items())
             if row_id in self.content
             and self.crcs[row_id] == crc
+            and not self.is_held(row_id)
             and holds(condition, self._facts(self.content[row_id]))
         ]
         for row_id in gone:
@@ -105,6 +107,7 @@ class FakeIndex:
     effect: Callable[[str], None] = no_effect
     content: dict[str, dict[int, tuple[int, Facts]]] = field(default_factory=dict)
     dead: set[int] = field(default_factory=set)
+    unseen: dict[int, int] = field(default_factory=dict)
 
     def add(self, row: Facts, crc: int) -> None:
         created_at = row.get("created_at")
@@ -121,16 +124,18 @@ class FakeIndex:
         return {row_id for documents in self.content.values() for row_id in documents}
 
     def refresh(self) -> None:
-        """Everything is visible at once."""
+        """Make deletions by id visible: a search does not see them before."""
+        self.unseen.clear()
 
     def checksums(self, ids: Sequence[int]) -> dict[int, frozenset[int]]:
         self.effect("ask the index")
-        return {
+        found = {
             row_id: frozenset({documents[row_id][0]})
             for documents in self.content.values()
             for row_id in ids
             if row_id in documents
         }
+        return {row_id: frozenset({self.unseen[row_id]}) for row_id in ids if row_id in self.unseen} | found
 
     def dead_letters(self, ids: Sequence[int]) -> frozenset[int]:
         return frozenset(self.dead & set(ids))
@@ -173,8 +178,8 @@ class FakeIndex:
         self.effect("delete orphans")
         gone = set(ids) & self.all_ids
         for documents in self.content.values():
-            for row_id in gone:
-                documents.pop(row_id, None)
+            for row_id in gone & set(documents):
+                self.unseen[row_id] = documents.pop(row_id)[0]
         self.effect("orphans deleted")
         return len(gone)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -158,6 +159,10 @@ def test_the_scheduled_export_holds_every_row_once(bench: Callable[..., Bench]) 
 
 def test_a_running_daemon_follows_the_retention_file_and_keeps_the_old_rules_when_it_is_wrong(world: World) -> None:
     world.database.fill(50)
+    old = world.database.execute(
+        "SELECT COUNT(*) FROM mod_impulsecore_audit_log WHERE created_at < UTC_TIMESTAMP() - INTERVAL 100 DAY"
+    )[0][0]
+    assert world.run("sync").code == 0
     world.write({"log.format": "json"})
     daemon = world.start("run")
     said = Lines(daemon)
@@ -170,8 +175,14 @@ def test_a_running_daemon_follows_the_retention_file_and_keeps_the_old_rules_whe
     world.retention["rows"] = {"days": 120}
     world.retention["documents"] = {"days": 200}
     world.write()
+    said.until("retention.reloaded")  # by the file's own change, without a signal
+
+    world.retention["rows"] = world.retention["documents"] = {"days": 100}
+    world.write()
     os.kill(daemon.pid, signal.SIGHUP)
     said.until("retention.reloaded")
+    planned = json.loads(said.until("retention.planned"))
+    assert (planned["newly_rows"], planned["waits"]) == (old, "until the next run")
 
     daemon.send_signal(signal.SIGTERM)
     assert daemon.wait(timeout=30) == 0

@@ -236,6 +236,13 @@ def test_each_row_is_counted_once_by_its_first_match(database: Database) -> None
         ({"audit_retention_days": "-1"}, None),
         ({"audit_retention_days": "ninety", "retention_days": "30"}, None),
         ({"audit_retention_days": None}, None),
+        ({"audit_retention_days": ""}, None),
+        ({"audit_retention_days": " 60\n"}, 60),
+        ({"audit_retention_days": "60.0"}, None),
+        ({"audit_retention_days": "1e3"}, None),
+        ({"audit_retention_days": "٩٠"}, None),
+        ({"audit_retention_days": "9" * 30}, None),
+        ({"audit_retention_days": "60 days"}, None),
         ({"other": "1"}, None),
     ],
 )
@@ -289,6 +296,18 @@ def test_the_configured_columns_reach_the_plan_and_check(make_world: Callable[..
     assert expired == database.execute(older, (7,))[0][0] > database.execute(older, (60,))[0][0]
     told = world.run("check").stdout
     assert [line for line in told.splitlines() if "7 days" in line], told
+
+
+def test_a_setting_that_is_there_twice_is_not_chosen_from(database: Database) -> None:
+    database.create_settings({"audit_retention_days": "90"})
+    database.execute("ALTER TABLE mod_impulsecore_settings DROP PRIMARY KEY")
+    database.execute(
+        "INSERT INTO mod_impulsecore_settings (setting_key, setting_value) VALUES ('AUDIT_retention_days', '9')"
+    )
+    opened_database, table = opened(database.url)
+
+    found = core_retention(opened_database, table.schema)
+    assert (found.days, "more than once" in found.reason) == (None, True)
 
 
 def test_unreadable_settings_are_an_answer(database: Database) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -96,20 +98,58 @@ def rows_at_every_edge(draw: random.Random, now: datetime, zone: ZoneInfo) -> li
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
 def test_python_sql_and_opensearch_agree(make_world: Callable[..., World], database: Any, zone: str) -> None:
     database.execute(f"ALTER TABLE `{TABLE}` MODIFY created_at DATETIME NULL, MODIFY severity VARCHAR(10) NULL")
-    world = make_world(database)
+    they_agree(make_world(database), rows_at_every_edge, zone, rule_sets=60)
+
+
+SHAPES = {
+    "microseconds": "created_at DATETIME(6) NULL, MODIFY severity VARCHAR(10) NULL",
+    "milliseconds": "created_at TIMESTAMP(3) NULL DEFAULT NULL, MODIFY severity ENUM('info','warn','error') NULL",
+    "days": "created_at DATE NULL, MODIFY module_slug CHAR(20) NULL COLLATE utf8mb4_general_ci",
+    "numbers as text": "created_at DATETIME NULL, MODIFY client_id VARCHAR(20) NULL",
+    "numbers as decimals": "created_at DATETIME NULL, MODIFY client_id DECIMAL(10,0) NULL",
+    "another character set": (
+        "created_at DATETIME NULL, MODIFY module_slug VARCHAR(99) CHARACTER SET latin1 COLLATE latin1_swedish_ci NULL"
+    ),
+}
+
+
+def odd_shape(draw: random.Random, now: datetime, zone: ZoneInfo, *, shape: str) -> list[dict[str, Any]]:
+    found = rows_at_every_edge(draw, now, zone)
+    for row in found:
+        text = row["created_at"]
+        if shape == "milliseconds" and text and not "1980" < text < "2030":
+            row["created_at"] = None
+        elif shape in ("microseconds", "milliseconds") and text and text > "2020":
+            row["created_at"] = text[:19] + draw.choice([".000001", ".499999", ".999999", ".999", ""])
+        if shape == "numbers as text":
+            row["client_id"] = draw.choice([None, "", "0", "1", "01", "x", "2", "3"])
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", SHAPES)
+def test_they_agree_whatever_the_columns_are(make_world: Callable[..., World], database: Any, shape: str) -> None:
+    database.execute("SET SESSION sql_mode = 'ALLOW_INVALID_DATES'")
+    database.execute(f"ALTER TABLE `{TABLE}` MODIFY {SHAPES[shape]}")
+    they_agree(make_world(database), partial(odd_shape, shape=shape), "UTC", rule_sets=25)
+
+
+def they_agree(world: World, rows_of: Callable[..., list[dict[str, Any]]], zone: str, *, rule_sets: int) -> None:
     world.write({"source.time_zone": zone})
     app = Application(world.config)
     retaining = Retaining(app, RetentionSettings(), "")
     now = retaining.rows.now()
     draw = random.Random(20261123)
-    insert_raw(database, rows_at_every_edge(draw, now, ZoneInfo(zone)))
+    insert_raw(world.database, rows_of(draw, now, ZoneInfo(zone)))
     assert world.run("sync").code == 0
     world.refresh()
     rows = [dict(zip(app.table.shape.fields, row, strict=False)) for row in app.rows.after(0, 10_000).rows]
     top = len(rows)
+    assert world.count() == top
 
-    for _ in range(60):
+    for _ in range(rule_sets):
         policy = fixed(a_rule_set(draw), now, ZoneInfo(zone))
+        policy = replace(policy, unsettled=draw.choice([None, (top // 2, top - 3)]))
         for side in Side:
             expected = {int(row["id"]) for row in rows if policy.decide(side, row).expired}
             found = retaining.rows.candidates(policy.expired(side), 1, top, top)

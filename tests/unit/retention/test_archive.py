@@ -88,7 +88,49 @@ def test_a_manifest_fitted_to_a_file_with_a_row_missing_is_found(tmp_path: Path)
     forged |= {key: json.loads(manifest_path(other).read_text())[key] for key in ("sha256", "bytes")}
     manifest_path(path).write_text(json.dumps(forged))
 
-    assert verify(path).problems == ("2 rows, sealed were 3",)
+    assert verify(path).problems == ("the manifest was altered since it was written", "2 rows, sealed were 3")
+
+
+@pytest.mark.parametrize("kind", ["ndjson", "csv"])
+def test_a_bit_turned_anywhere_in_file_or_manifest_is_found(tmp_path: Path, kind: str) -> None:
+    path = sealed(tmp_path, [record(number, context='{"a": [1, "x"]}') for number in range(1, 4)], kind)
+    for target in (path, manifest_path(path)):
+        content = target.read_bytes()
+        for position in range(0, len(content) * 8, 27):
+            turned = bytearray(content)
+            turned[position // 8] ^= 1 << position % 8
+            target.write_bytes(turned)
+            assert not verify(path).intact, (target.name, position)
+        target.write_bytes(content)
+    assert verify(path).intact
+
+
+def test_a_file_under_another_name_is_found_with_its_manifest_or_without(tmp_path: Path) -> None:
+    path = sealed(tmp_path, [record(1)])
+    renamed = path.rename(path.with_name("other.ndjson.gz"))
+    assert not verify(renamed).intact
+    manifest_path(path).rename(manifest_path(renamed))
+    assert verify(renamed).problems == (f"the manifest is about {path.name}",)
+
+
+def test_a_sealed_file_damaged_or_moved_before_its_rows_went_does_not_count_as_their_archive(tmp_path: Path) -> None:
+    for number, damage in enumerate((lambda path: path.write_bytes(path.read_bytes()[:-1]), Path.unlink), 1):
+        path = sealed(tmp_path, [record(number)])
+        damage(path)
+        archive = Archive(tmp_path, instance="whmcs", format="ndjson")
+
+        assert archive.undeleted() == {}
+        assert not list(tmp_path.glob("**/*.undeleted"))
+        assert manifest_path(path).exists(), "what is left stays for whoever looks into it"
+
+
+@pytest.mark.parametrize("kind", ["ndjson", "csv"])
+def test_a_context_of_megabytes_is_read_back(tmp_path: Path, kind: str) -> None:
+    long = "x" * (2 << 20)
+    path = sealed(tmp_path, [record(1, context=long)], kind)
+
+    assert verify(path).intact
+    assert [each.fields["context"] for each in records(path)] == [long]
 
 
 def test_a_file_that_is_not_there_is_a_mistake_of_the_caller(tmp_path: Path) -> None:

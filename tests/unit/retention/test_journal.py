@@ -51,6 +51,25 @@ def test_a_cut_off_end_is_found_by_who_noted_the_head() -> None:
     assert not verify(entries[:-1], head=head).intact
 
 
+@pytest.mark.parametrize("left", range(5))
+def test_a_cut_off_end_is_found_by_what_retention_noted(left: int) -> None:
+    content = chain(5)
+    noted = (5, str(content[-1]["hash"]))
+
+    assert verify(content, noted=noted).intact
+    assert verify([*content, *chain(6)[5:]], noted=noted).intact
+    verdict = verify(content[:left], noted=noted)
+    assert (verdict.broken_at, "retention noted entry 5" in verdict.reason) == (left + 1, True)
+
+
+def test_a_chain_written_anew_is_found_by_what_retention_noted() -> None:
+    content = chain(3)
+    other = [following(None, Kind.PAUSED, {}, at="2026-11-23T00:00:00.000Z", who="x", instance="whmcs")]
+
+    verdict = verify(other, noted=(1, str(content[0]["hash"])))
+    assert (verdict.broken_at, "replaced" in verdict.reason) == (1, True)
+
+
 def test_swapped_and_inserted_entries_are_found() -> None:
     entries = chain()
     swapped = [entries[1], entries[0], *entries[2:]]

@@ -263,16 +263,16 @@ def oracle_matches(match: dict[str, Any], row: dict[str, Any]) -> bool:
     return True
 
 
-def oracle_expired(chosen: RuleSet, side: Side, row: dict[str, Any]) -> bool:
+def oracle_expired(chosen: RuleSet, side: Side, row: dict[str, Any], now: datetime = NOW) -> bool:
     if row["created_at"] is None or row["created_at"].startswith("0000"):
         return False
     for hold in chosen.holds:
-        if (hold.until is None or hold.until > NOW.date()) and oracle_matches(dict(hold.match), row):
+        if (hold.until is None or hold.until > now.date()) and oracle_matches(dict(hold.match), row):
             return False
     for rule in chosen.rules:
         if oracle_matches(dict(rule.match), row):
             days = rule.rows_days if side is Side.ROWS else rule.documents_days
-            age = NOW.replace(microsecond=0, tzinfo=None) - datetime.fromisoformat(row["created_at"])
+            age = now.replace(microsecond=0, tzinfo=None) - datetime.fromisoformat(row["created_at"])
             return days > 0 and age > timedelta(days=days)
     raise AssertionError("the default matches everything")
 

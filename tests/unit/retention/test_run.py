@@ -16,13 +16,15 @@ import pytest
 from agent.errors import TemporaryError
 from agent.retention import seal
 from agent.retention.archive import Archive
+from agent.retention.expired import Expiry
 from agent.retention.journal import verify
 from agent.retention.ledger import decoded
 from agent.retention.pace import ReplicaWatch
 from agent.retention.policy import Side, fixed
+from agent.retention.rules import RuleSet
 from agent.retention.run import BrakeRefused
 from agent.retention.slices import Stopped, drive
-from tests.fakes.retention import Crash, CrashAt
+from tests.fakes.retention import Crash, CrashAt, no_effect
 from tests.unit.retention.world import NOW, Installation, at, rules
 
 NINETY = rules(
@@ -72,6 +74,16 @@ def test_a_preview_touches_nothing_and_counts_what_the_run_then_deletes(place: I
     assert {each.rule: each.expired.count for each in plan.rows.rules} == {"errors": 1, "default": 1}
     assert dict(plan.rows.held) == {"dispute": 1}
     assert place.execute(NINETY).tally.rows_deleted == plan.rows.expired
+
+
+def test_what_two_holds_match_counts_for_the_first_on_both_sides(place: Installation) -> None:
+    wide = {"name": "everything", "match": {}, "reason": "audit"}
+    held = rules(
+        rows={"days": 1}, documents={"days": 1}, holds=[{**wide, "match": {"client_id": 1}, "name": "x"}, wide]
+    )
+    plan = drive(place.retention().preview(held, watermark=10**6), place.wait)
+
+    assert [dict(side.held) for side in (plan.rows, plan.documents)] == [{"x": 1, "everything": 11}] * 2
 
 
 def test_a_second_run_deletes_nothing(place: Installation) -> None:
@@ -124,12 +136,50 @@ def test_a_row_the_index_does_not_confirm_stays_and_can_be_repaired(place: Insta
     assert 3 not in place.index.all_ids
 
 
-def test_a_row_that_came_after_both_sides_expired_it_goes_without_a_document(place: Installation) -> None:
-    place.execute(NINETY)
-    place.table.add(20, created_at=at(timedelta(days=150)), severity="info", client_id=9)
-    place.execute(NINETY)
+def test_a_row_put_back_after_both_sides_expired_it_goes_without_a_document(place: Installation) -> None:
+    put_back = place.table.content[3]
+    place.execute(NINETY, watermark=12)
+    place.table.add(**{"row_id": 3, **{key: value for key, value in put_back.items() if key != "id"}})
+    place.execute(NINETY, watermark=12)
 
+    assert 3 not in place.table.content
+
+
+def test_a_row_that_comes_with_an_old_date_is_indexed_before_it_goes(place: Installation) -> None:
+    place.execute(NINETY, watermark=12)
+    place.table.add(20, created_at=at(timedelta(days=150)), severity="info", client_id=9)
+    assert not is_refused(place, 20)
+
+    report = place.execute(NINETY, watermark=20)
+    assert (20 in place.table.content, report.tally.kept_unconfirmed) == (True, 1)
+
+    place.index.ship(place.table)
+    place.execute(NINETY, watermark=20)
     assert 20 not in place.table.content
+    assert 20 not in place.index.all_ids
+
+
+def test_a_run_in_the_middle_of_the_first_load_leaves_what_is_not_settled_yet(place: Installation) -> None:
+    """Rows above the watermark stay, with the documents some of them have already, and the rest is still indexed."""
+    place.index.content.clear()
+    place.index.ship(place.table, but=(10, 11, 12))
+    all_expire = rules(rows={"days": 1}, documents={"days": 1})
+    report = place.execute(all_expire, watermark=5)
+
+    assert set(place.table.content) == set(range(6, 13))
+    assert place.index.all_ids == set(range(6, 10))
+    assert (report.left.rows, report.left.documents) == (0, 0)
+    assert report.plan.documents.expired == report.tally.documents_deleted == 5
+    assert not [row_id for row_id in place.table.content if is_refused(place, row_id, all_expire)]
+
+    place.index.ship(place.table)
+    place.execute(all_expire, watermark=12)
+    assert (place.table.content, place.index.all_ids) == ({}, set())
+
+
+def is_refused(place: Installation, row_id: int, chosen: RuleSet = NINETY) -> bool:
+    executed = decoded(place.state.document or {}).executed
+    return bool(Expiry(current=fixed(chosen, NOW), executed=executed).refuses(place.table.content[row_id]))
 
 
 def test_a_missing_index_deletes_no_row(place: Installation) -> None:
@@ -144,6 +194,16 @@ def test_a_partition_of_which_a_document_survives_is_not_dropped(place: Installa
 
     assert report.tally.dropped_partitions == []
     assert 1 in place.index.content["2026.07"]
+
+
+@pytest.mark.parametrize("partition", ["2026.11", "2027.01", "undated"])
+def test_an_expired_document_in_a_partition_it_does_not_belong_to_goes_too(place: Installation, partition: str) -> None:
+    place.index.content.setdefault(partition, {})[3] = place.index.content["2026.08"].pop(3)
+    report = place.execute(NINETY)
+
+    assert 3 not in place.index.all_ids
+    assert (place.table.deleted, report.left.documents) == (EXPIRED_ROWS, 0)
+    assert {11, 12} <= place.index.all_ids
 
 
 def test_a_partition_wholly_expired_is_dropped_and_counted(place: Installation) -> None:
@@ -210,6 +270,16 @@ class TestShortening:
         place.execute(self.shorter, by_person=False)
 
         assert len(place.table.deleted) == deleted
+
+    def test_a_clock_set_back_meanwhile_does_not_make_it_wait_longer(self, place: Installation) -> None:
+        place.execute(self.longer, by_person=False)
+        place.table.clock = NOW + timedelta(days=400)
+        drive(place.retention().announce(self.shorter, watermark=10**6, who="daemon"), place.wait)
+        for hours in (0, 23):
+            place.table.clock = NOW + timedelta(hours=hours)
+            place.execute(self.shorter, by_person=False)
+
+        assert len(place.table.deleted) == 8
 
     def test_while_it_waits_what_the_old_policy_expires_still_goes(self, place: Installation) -> None:
         place.execute(self.longer, by_person=False)
@@ -299,9 +369,29 @@ class TestFaults:
         else:
             with pytest.raises(TemporaryError, match="lock"):
                 place.execute(NINETY)
-            assert [entry["what"]["finished"] for entry in entries(place)] == [False]
+            assert entries(place) == [], "nothing went, nothing is told"
 
         assert place.table.deleted == deleted
+
+    @pytest.mark.parametrize("at_chunk", [1, 2])
+    def test_a_replica_that_stays_behind_ends_the_run_which_says_why_and_is_counted_once(
+        self, place: Installation, at_chunk: int
+    ) -> None:
+        class Replica:
+            name = "replica:3306"
+
+            def lag_seconds(self) -> float | None:
+                return 0.0 if len(place.table.deleted) < at_chunk - 1 else None
+
+        place.chunk_rows = 1
+        place.replicas = ReplicaWatch(replicas=[Replica()], max_lag_seconds=10)
+        for _ in range(3):
+            with pytest.raises(TemporaryError, match="does not keep up: replica replica:3306 does not say"):
+                place.execute(NINETY)
+
+        assert place.table.deleted == EXPIRED_ROWS[: at_chunk - 1]
+        assert sum(bool(entry["what"]["rows"]) for entry in entries(place)) == len(place.table.deleted)
+        assert decoded(place.state.document or {}).run is None
 
     def test_a_replica_of_unknown_lag_pauses_the_run_until_it_speaks(self, place: Installation) -> None:
         class Replica:
@@ -439,7 +529,34 @@ def test_a_row_changed_between_seal_and_deletion_stays(place: Installation) -> N
     report = place.execute(NINETY)
 
     assert place.table.deleted == [1]
-    assert report.tally.gone_meanwhile == 1
+    assert (report.tally.kept_in_use, report.left.rows) == (1, 1)
+    assert 3 in place.index.all_ids, "its document stays as long as the row does"
+
+    place.table.effect = no_effect
+    report = place.execute(NINETY)
+    assert 3 in place.table.content, "what the index does not hold never goes, not in the next run either"
+    assert report.tally.kept_unconfirmed == 1
+    assert not is_refused(place, 3)
+
+
+def test_a_row_somebody_holds_for_a_moment_goes_in_the_same_run_and_one_held_for_long_in_the_next(
+    place: Installation,
+) -> None:
+    left = [2]
+    place.table.is_held = lambda row_id: row_id == 3 and left[0] > 0
+    place.table.effect = lambda name: left.__setitem__(0, left[0] - (name == "delete rows"))
+    report = place.execute(NINETY)
+    assert (place.table.deleted, report.left.rows, report.left.documents) == (EXPIRED_ROWS, 0, 0)
+
+    again = Installation(place.folder)
+    again.fill()
+    again.table.is_held = lambda row_id: row_id == 3
+    report = again.execute(NINETY)
+    assert (again.table.deleted, report.tally.kept_in_use, report.left.rows) == ([1], 1, 1)
+    assert 3 in again.index.all_ids
+    again.table.is_held = lambda row_id: False
+    again.execute(NINETY)
+    assert (again.table.deleted, again.index.all_ids & {3}) == (EXPIRED_ROWS, set())
 
 
 def test_rows_sealed_before_a_crash_are_recognised_even_when_another_archive_run_starts(place: Installation) -> None:
