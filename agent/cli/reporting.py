@@ -19,7 +19,7 @@ from agent.observing.systemd import Systemd
 from agent.state import LeaseLost
 from agent.tailing.evidence import Rung
 from agent.tailing.gaps import Progress, Range
-from agent.tailing.tail import Step
+from agent.tailing.step import Step
 
 # A single step may wait out one client timeout and one statement; only beyond several of them is the process stuck.
 STALL_SECONDS = 300.0

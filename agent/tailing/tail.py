@@ -14,65 +14,28 @@ the rows.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 from agent.backoff import BatchSize
 from agent.errors import TemporaryError
-from agent.row import Row
 from agent.tailing.evidence import Evidence
 from agent.tailing.gaps import (
-    Gap,
     Progress,
     Range,
     advanced,
     filled,
     graced,
-    merged,
     sampled,
     skipped,
     unsampled,
     unwatched,
 )
-from agent.tailing.seams import Acknowledged, Checkpoint, Pipeline, Rows
+from agent.tailing.merging import merged
+from agent.tailing.seams import Checkpoint, Pipeline, Rows
+from agent.tailing.step import Step, Taken, Visit, id_of
 
 WATCH_EVERY_SECONDS = 10.0
 SHRINKING_KINDS = frozenset({"throttled", "too_large", "timeout"})
-
-
-@dataclass(slots=True)
-class Taken:
-    """What the index took in one step."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    events: Counter[tuple[Any, ...]] = field(default_factory=Counter)
-    last: Row | None = None
-    saved: int = 0
-    """How many of the indexed ones a checkpoint has counted already."""
-
-    def add(self, acknowledged: Acknowledged) -> None:
-        """Add one acknowledged run of rows."""
-        self.counts.update(acknowledged.counts)
-        self.events.update(acknowledged.events)
-        # A late row below the frontier is not the one the table is recognised by.
-        if acknowledged.last is not None and (self.last is None or _row_id(acknowledged.last) > _row_id(self.last)):
-            self.last = acknowledged.last
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """What one step did."""
-
-    rows_read: int = 0
-    caught_up: bool = True
-    taken: Taken = field(default_factory=Taken)
-    opened: int = 0
-    closed: int = 0
-    skipped: tuple[Range, ...] = ()
-    unproven: tuple[Range, ...] = ()
-    evidence_changed: bool = False
 
 
 class Tail:
@@ -149,7 +112,7 @@ class Tail:
         batch = self._rows.after(self._read_to, self._size.rows, self._size.bytes)
         if batch.rows:
             self._pipeline.submit(batch.rows, self._size.bytes)
-            self._read_to = _row_id(batch.rows[-1])
+            self._read_to = id_of(batch.rows[-1])
 
         taken = Taken()
         before = len(progress.gaps)
@@ -157,7 +120,7 @@ class Tail:
         # between the tries of an outage would never grow.
         progress = self._take_acknowledged(progress, taken, drain=batch.is_complete or careful)
         opened = max(0, len(progress.gaps) - before)
-        visit = self._revisit(progress, taken) if progress.gaps or progress.watch else _Visit(progress)
+        visit = self._revisit(progress, taken) if progress.gaps or progress.watch else Visit(progress)
         # What was journaled is checkpointed at once, or it would be journaled again after a kill.
         waits = not batch.is_complete and not visit.skipped and not visit.unproven
         # What a kill costs is to stay what was in flight: small steps share a checkpoint, full ones have their own.
@@ -180,7 +143,7 @@ class Tail:
             taken.add(acknowledged)
         return progress
 
-    def _revisit(self, progress: Progress, taken: Taken) -> _Visit:
+    def _revisit(self, progress: Progress, taken: Taken) -> Visit:
         """Re-read the gaps that may have changed and skip what is proven dead."""
         # The sample must follow the read that showed the gaps, and the re-read must follow the sample: the other
         # order could miss a transaction that began, or a commit that happened, in between.
@@ -188,7 +151,7 @@ class Tail:
         if changed:
             # Transactions known to live a moment ago get the whole grace from here on.
             progress = unsampled(progress, self._clock() if alive is None else None)
-        visit = _Visit(progress, evidence_changed=changed)
+        visit = Visit(progress, evidence_changed=changed)
         if alive is not None:
             visit.progress, visit.to_read = sampled(progress, alive)
             self._reread(visit, taken)
@@ -208,7 +171,7 @@ class Tail:
         self._watch_due = now + WATCH_EVERY_SECONDS
         return [(watched.first, watched.last) for watched in progress.watch]
 
-    def _reread(self, visit: _Visit, taken: Taken) -> None:
+    def _reread(self, visit: Visit, taken: Taken) -> None:
         """Ship the rows that have appeared in gaps, and in watched ranges when those are due, batch by batch.
 
         A transaction can commit a million rows into a gap: each batch is checkpointed as it is taken, and what is
@@ -222,7 +185,7 @@ class Tail:
                 self._pipeline.submit(batch.rows, self._size.bytes)
                 self._close(visit, taken)
                 visit.closed += len(batch.rows)
-            read_to = left[-1][1] if batch.is_complete else _row_id(batch.rows[-1])
+            read_to = left[-1][1] if batch.is_complete else id_of(batch.rows[-1])
             self._skip(visit, read_to)
             left = _above(left, read_to)
             if left and self._stopping():
@@ -232,14 +195,14 @@ class Tail:
                 self._save(visit.progress, taken)
         visit.progress = unwatched(visit.progress, now)
 
-    def _close(self, visit: _Visit, taken: Taken) -> None:
+    def _close(self, visit: Visit, taken: Taken) -> None:
         """Take in all that is in flight: rows of gaps, and before them rows above the frontier."""
         for acknowledged in self._pipeline.acknowledged(drain=True):
             later = [row_id for row_id in acknowledged.ids if row_id > visit.progress.frontier]
             visit.progress = filled(advanced(visit.progress, later, self._clock()), acknowledged.ids)
             taken.add(acknowledged)
 
-    def _skip(self, visit: _Visit, read_to: int) -> None:
+    def _skip(self, visit: Visit, read_to: int) -> None:
         """Skip what is proven dead of the gaps read so far."""
         visit.progress, dead = skipped(visit.progress, visit.to_read, read_to)
         if dead:
@@ -255,24 +218,6 @@ class Tail:
         taken.saved = indexed
         if at_once:
             self._saved_to = progress.frontier
-
-
-@dataclass(slots=True)
-class _Visit:
-    """What one look at the gaps has found so far."""
-
-    progress: Progress
-    to_read: tuple[Gap, ...] = ()
-    closed: int = 0
-    skipped: tuple[Range, ...] = ()
-    unproven: tuple[Range, ...] = ()
-    evidence_changed: bool = False
-
-
-def _row_id(row: Row) -> int:
-    row_id = row[0]
-    assert isinstance(row_id, int)  # noqa: S101  the shape puts the primary key first; this narrows the type
-    return row_id
 
 
 def _above(ranges: list[Range], row_id: int) -> list[Range]:

@@ -10,7 +10,7 @@ import pytest
 
 from agent.errors import TemporaryError
 from agent.tailing.gaps import Progress
-from agent.tailing.tail import Step, Taken
+from agent.tailing.step import Step, Taken
 from tests.fakes.opensearch import no_fault
 from tests.unit.shipping.daemon import Running
 

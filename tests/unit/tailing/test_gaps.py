@@ -16,12 +16,12 @@ from agent.tailing.gaps import (
     advanced,
     filled,
     graced,
-    merged,
     sampled,
     skipped,
     unsampled,
     unwatched,
 )
+from agent.tailing.merging import merged
 
 T1, T2 = "t1", "t2"
 ALL = 2**62
