@@ -27,6 +27,4 @@ def print_line(text: str) -> None:
 
 def print_json_text(text: str) -> None:
     """Print JSON as it is, but for characters that would act on the terminal: those as JSON escapes, the same value."""
-    if not (text.isascii() and text.isprintable()):
-        text = "".join(each if neutralise(each) == each else f"\\u{ord(each):04x}" for each in text)
-    click.echo(text)
+    click.echo(neutralise_json(text))

@@ -61,7 +61,8 @@ def _ship_until_told(app: Application) -> None:
     try:
         with stop_on_signals(stop, stopping):
             _refuse_wrong_configuration(app)
-            shipping.reporting.systemd.ready()
+            if not stop.is_set():
+                shipping.reporting.systemd.ready()
             shipping.daemon(stop).run()
     except PermanentError as error:
         shipping.gave_up(error)

@@ -11,7 +11,7 @@ from agent.config.times import duration_text
 from agent.content.cluster import Cluster
 from agent.content.queries import at, search_body
 from agent.content.triggers import Decision, Group, decide
-from agent.errors import PermanentError, cut
+from agent.errors import AgentError, PermanentError, TemporaryError, cut
 
 # Rows are searchable a poll and a refresh after they happened; a minute is never too much.
 LEAST_SHIFT_SECONDS = 60
@@ -95,7 +95,9 @@ def _evaluate(cluster: Cluster, alert: AlertRule, index: str, now_ms: int, shift
     try:
         answer = _search(cluster, index, at(search_body(alert, shift_seconds=shift_seconds), now_ms))
         decision = decide(alert, answer)
-    except PermanentError as refusal:
+    except TemporaryError:
+        raise
+    except AgentError as refusal:
         error = str(refusal)
         decision = Decision(fires=True, groups=(), total=0, reason=f"nobody can tell: {error}")
     return Evaluation(

@@ -40,7 +40,6 @@ _TYPES = {
     "index_not_found_exception": "missing_index",
     "security_exception": "forbidden",
     "fail_processor_exception": "pipeline",
-    "script_exception": "pipeline",
     "es_rejected_execution_exception": "throttled",
     "rejected_execution_exception": "throttled",
     "circuit_breaking_exception": "throttled",

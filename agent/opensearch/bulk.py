@@ -117,6 +117,9 @@ def triage(status: int, error_type: str, reason: str) -> Outcome:
     kind = kind_of(status, Fault(error_type, reason))
     if status == 404:
         kind = "missing_alias"
+    if error_type == "script_exception":
+        # Nothing of ours runs a script on a document: a pipeline of the index's does.
+        kind = "pipeline"
     if kind in CLUSTER_KINDS or status >= 500 or status == 429:
         return Outcome(Verdict.DEFERRED, kind, reason)
     if status == 400 and error_type:

@@ -84,6 +84,7 @@ class Clocked:
         tracemalloc.start()
         try:
             self.run_for(seconds)
+            gc.collect()
             return tracemalloc.get_traced_memory()[0]
         finally:
             tracemalloc.stop()

@@ -157,7 +157,7 @@ def test_while_a_silent_database_is_waited_for_at_the_start_probes_and_a_stop_ar
     watched_world: tuple[World, TcpProxy], managers: Path
 ) -> None:
     world, source = watched_world
-    world.write({"source.connect_timeout_seconds": 3})
+    world.write({"source.connect_timeout_seconds": 3, "source.read_timeout_seconds": 3})
     source.swallow()
     daemon = Daemon(world, managers / "systemd")
     daemon.becomes(503, "no step has finished yet")
@@ -210,7 +210,7 @@ def test_what_is_scraped_is_what_the_design_names_and_pleases_promtool(
 
     _, text = daemon.get("metrics")
 
-    assert set(re.findall(r"^# TYPE audit_agent_(\w+)", text, re.MULTILINE)) == DESIGN
+    assert set(re.findall(r"^# TYPE audit_agent_(\w+)", text, re.MULTILINE)) == DESIGN | {"evidence"}
     assert re.search(r'^audit_agent_events_total\{module_slug="\w+",severity="\w+",source="\w+"\} ', text, re.MULTILINE)
     assert daemon.get("nothing")[0] == 404
     promtool = shutil.which("promtool")

@@ -39,7 +39,7 @@ def test_a_thousand_inserts_a_second_late_commits_and_rollbacks_are_no_drift(wor
 
     assert sum(inserted) / seconds > 0.8 * INSERTS_A_SECOND, "the writer kept its pace"
     assert [report.code for report in reports] == [0] * len(reports), [
-        report.stdout for report in reports if report.code
+        report.stdout + report.stderr for report in reports if report.code
     ]
     assert reports[-1].json["rows"] > reports[0].json["rows"] > 0, "the tail went on meanwhile"
     assert world.run("sync").code == 0
@@ -92,7 +92,7 @@ def test_a_retention_run_beside_is_no_drift(world: World) -> None:
     assert retain.returncode == 0, stderr
     assert len(reports) > 2
     assert [report.code for report in reports] == [0] * len(reports), [
-        report.stdout for report in reports if report.code
+        report.stdout + report.stderr for report in reports if report.code
     ]
     last = world.run("verify", "--json")
     assert last.code == 0
