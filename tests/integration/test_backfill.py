@@ -39,6 +39,7 @@ def test_rows_of_other_slices_are_not_touched(world: World) -> None:
     assert {document["id"] // 1000 for document in world.documents()} == {1, 3}
 
 
+@pytest.mark.slow
 def test_a_slice_killed_and_repeated_ends_the_same(world: World) -> None:
     world.write({"tail.batch_rows": 200})
     world.database.fill(5000)

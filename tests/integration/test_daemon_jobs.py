@@ -157,6 +157,7 @@ def test_the_scheduled_export_holds_every_row_once(bench: Callable[..., Bench]) 
     assert checked.code == 0, checked.stderr
 
 
+@pytest.mark.slow
 def test_a_running_daemon_follows_the_retention_file_and_keeps_the_old_rules_when_it_is_wrong(world: World) -> None:
     world.database.fill(50)
     old = world.database.execute(

@@ -107,6 +107,7 @@ def test_an_item_that_fails_gets_what_it_deserves(line: Clocked, status: int, po
     assert line.dead() == {}
 
 
+@pytest.mark.slow
 def test_any_mixture_ends_with_every_row_in_its_place(line: Clocked) -> None:
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")

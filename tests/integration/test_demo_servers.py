@@ -111,7 +111,9 @@ def test_an_owner_that_crashes_leaves_no_server() -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_the_pair_of_the_command_line_is_stopped_by_a_signal(number: signal.Signals, code: int) -> None:
+def test_the_pair_of_the_command_line_is_stopped_by_a_signal(
+    opensearch: str, number: signal.Signals, code: int
+) -> None:
     """Use one server for the signal's sake: OpenSearch is given, so that only MariaDB must start."""
     had(MariaDB).remove()
     keeper = subprocess.Popen(
@@ -120,12 +122,12 @@ def test_the_pair_of_the_command_line_is_stopped_by_a_signal(number: signal.Sign
         stderr=subprocess.DEVNULL,
         text=True,
         cwd=ROOT,
-        env={**os.environ, "DEMO_OPENSEARCH_URL": "http://127.0.0.1:1", "DEMO_MYSQL_URL": ""},
+        env={**os.environ, "DEMO_OPENSEARCH_URL": opensearch, "DEMO_MYSQL_URL": ""},
     )
     assert keeper.stdout is not None
     with keeper.stdout as said:
         urls = json.loads(said.readline())
-    assert urls["opensearch_url"] == "http://127.0.0.1:1"
+    assert urls["opensearch_url"] == opensearch
     servers = [child.pid for child in psutil.Process(keeper.pid).children(recursive=True)]
     connect(urls["mysql_url"]).close()
     keeper.send_signal(number)
@@ -134,6 +136,7 @@ def test_the_pair_of_the_command_line_is_stopped_by_a_signal(number: signal.Sign
     wait_gone(servers)
 
 
+@pytest.mark.slow
 def test_an_opensearch_node_comes_back_after_a_kill_and_leaves_nothing(
     private_opensearch: Callable[..., Cluster],
 ) -> None:
@@ -193,16 +196,13 @@ def test_the_java_from_pip_can_create_an_index(
         assert f'"version":"{bundled.version}' in response.read().decode()
 
 
-def test_given_urls_are_used_and_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEMO_MYSQL_URL", "mysql+pymysql://a@127.0.0.1:1/")
-    monkeypatch.setenv("DEMO_OPENSEARCH_URL", "http://127.0.0.1:2")
+def test_given_urls_are_used_and_nothing_is_started(
+    mariadb: str, opensearch: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEMO_MYSQL_URL", mariadb)
+    monkeypatch.setenv("DEMO_OPENSEARCH_URL", opensearch)
     with start(say=silent) as servers:
-        assert servers == Servers(
-            mysql_url="mysql+pymysql://a@127.0.0.1:1/",
-            opensearch_url="http://127.0.0.1:2",
-            mariadb=None,
-            opensearch=None,
-        )
+        assert servers == Servers(mysql_url=mariadb, opensearch_url=opensearch, mariadb=None, opensearch=None)
 
 
 def test_mysql_9_keeps_its_data_over_a_restart(mysql9: MySQL) -> None:

@@ -130,6 +130,7 @@ def test_a_row_somebody_holds_is_left_and_the_others_go(database: Database) -> N
     assert RowDeleter(opened_database, table).delete([4], predicate.EVERYTHING).rows == 1
 
 
+@pytest.mark.slow
 def test_a_locked_table_ends_the_chunk_soon_and_nothing_is_deleted(database: Database) -> None:
     add(database, *((n, "2026-01-01", "a", "info", n) for n in range(1, 6)))
     opened_database, table = opened(database.url)

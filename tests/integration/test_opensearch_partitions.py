@@ -235,6 +235,7 @@ def test_the_common_schema_is_answered_by_aliases(corner: Corner) -> None:
         assert corner.search.count(query) == 1, query
 
 
+@pytest.mark.slow
 def test_a_cluster_without_room_for_a_shard_is_waited_for(private_opensearch: Any) -> None:
     node = private_opensearch()
     with corner_of(node.url) as corner:

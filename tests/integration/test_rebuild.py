@@ -71,6 +71,7 @@ def test_an_old_partition_answers_native_aggregations_afterwards(world: World) -
     assert (field["type"], field["differs_in"]) == ("long", {})
 
 
+@pytest.mark.slow
 def test_all_partitions_are_rebuilt_one_after_the_other(world: World) -> None:
     world.database.fill(600)
     assert world.run("sync").code == 0
@@ -130,7 +131,9 @@ class KilledError(Exception):
     """The process died here."""
 
 
-@pytest.mark.parametrize("at", ["copy", "swap", "seal", "unequal", "drop"])
+@pytest.mark.parametrize(
+    "at", ["copy", "swap", *(pytest.param(at, marks=pytest.mark.slow) for at in ("seal", "unequal", "drop"))]
+)
 def test_killed_anywhere_and_repeated_the_result_is_the_same(
     world: World, at: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

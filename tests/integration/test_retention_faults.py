@@ -235,6 +235,7 @@ def test_a_journal_whose_end_was_cut_off_is_found(world: World, cut: str) -> Non
     assert "retention noted entry 2" in outcome.json["reason"]
 
 
+@pytest.mark.slow
 def test_a_lock_that_is_held_ends_the_run_which_says_so(world: World, database: Database) -> None:
     shipped(world, [aged(100), aged(1)])
     with database.connect() as other, other.cursor() as cursor:

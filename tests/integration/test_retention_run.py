@@ -92,6 +92,7 @@ def test_tampering_with_the_journal_is_found(world: World, database: Database) -
     assert (outcome.code, "altered" in outcome.stdout) == (1, True)
 
 
+@pytest.mark.slow
 def test_twenty_thousand_rows_go_as_counted(world: World, database: Database) -> None:
     database.fill(20_000, days=150)
     assert world.run("sync").code == 0
@@ -231,6 +232,7 @@ def test_cores_purge_at_the_same_time_causes_no_error_and_no_drift(world: World,
     assert world.count() - database.count() <= 30, "only what grew old during the run"
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_ends_with_exact_counts_and_a_whole_archive(world: World, database: Database) -> None:
     database.fill(6_000, days=200)
     world.run("sync")

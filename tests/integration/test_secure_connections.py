@@ -183,6 +183,7 @@ def test_a_half_written_password_file_is_told_without_showing_it(
 ODD = ["Aa1@:/?#[]!$&'()*+,;=%20\"\\%s%(x)s{}${HOME}$${<b>", "Aa1-pä€ß-🎈 and blanks"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("password", ODD)
 def test_a_password_of_any_characters_gets_in_and_is_shown_nowhere(
     database: Database, tmp_path: Path, password: str

@@ -270,7 +270,7 @@ def a_daemon_lives(install: Install) -> None:
     assert [line for line in said if re.search(r"denie|degraded|deferred|failed", line)] == []
 
 
-@pytest.mark.parametrize("server", ["mariadb", "mysql9"])
+@pytest.mark.parametrize("server", ["mariadb", pytest.param("mysql9", marks=pytest.mark.slow)])
 def test_every_verb_works_with_the_accounts_of_deploy_alone(
     request: pytest.FixtureRequest, made: Made, server: str
 ) -> None:
@@ -411,6 +411,7 @@ CHANGING = [
 ]
 
 
+@pytest.mark.slow
 def test_with_the_readers_account_no_verb_changes_anything_on_either_side(
     standing: Install,
 ) -> None:

@@ -160,6 +160,7 @@ def listened(world: World) -> None:
         clean(text, path)
 
 
+@pytest.mark.slow
 def test_a_cluster_that_quotes_the_password_back_makes_nothing_show_it(planted: World, hostile: StubNode) -> None:
     planted.write({"opensearch.hosts": [hostile.url]})
     for verb in VERBS:
@@ -186,6 +187,7 @@ def test_a_dashboards_that_quotes_the_password_back_makes_nothing_show_it(plante
     assert any("authorization" in request.headers for request in hostile.requests), "there was something to quote"
 
 
+@pytest.mark.slow
 def test_failures_of_the_database_show_no_password(planted: World, tmp_path: Path) -> None:
     url = planted.settings["source"]["url"]
     user, address = url.split("//")[1].split("@")

@@ -162,6 +162,7 @@ def test_a_state_that_goes_back_sends_rows_again_onto_their_own_documents(
     assert versions(world) == {**dict.fromkeys(range(1, 101), 1), **dict.fromkeys(range(101, 141), 2)}
 
 
+@pytest.mark.slow
 def test_a_state_newer_than_the_documents_is_repaired_by_verify(world: World, backup: Backup) -> None:
     watched = Watched(world)
     world.database.fill(100)
@@ -186,6 +187,7 @@ def test_a_state_newer_than_the_documents_is_repaired_by_verify(world: World, ba
     assert set(versions(world).values()) == {1}
 
 
+@pytest.mark.slow
 def test_a_snapshot_of_a_running_agent_is_whole_after_verify(world: World, backup: Backup) -> None:
     watched = Watched(world)
     world.write({"tail.batch_rows": 20})
@@ -208,6 +210,7 @@ def test_a_snapshot_of_a_running_agent_is_whole_after_verify(world: World, backu
     agree(watched)
 
 
+@pytest.mark.slow
 def test_a_pause_that_was_in_force_at_the_snapshot_is_in_force_after_it(world: World, backup: Backup) -> None:
     watched = Watched(world)
     watched.start()
@@ -236,6 +239,7 @@ def test_a_pause_that_was_in_force_at_the_snapshot_is_in_force_after_it(world: W
     assert set(versions(world).values()) == {1}
 
 
+@pytest.mark.slow
 def test_dead_letters_come_back_and_explain_what_the_index_lacks(world: World, backup: Backup) -> None:
     rejected(world, "UTC_TIMESTAMP()")
     backup.take("before")

@@ -24,7 +24,13 @@ RUNGS = {
 }
 
 
-@pytest.fixture(scope="module", params=RUNGS)
+LONG = ("metadata_locks", "grace")
+"""What differs least from the other rungs: the long run has them."""
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(rung, marks=pytest.mark.slow if rung in LONG else ()) for rung in RUNGS]
+)
 def running(
     request: pytest.FixtureRequest, opensearch: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Watched]:

@@ -159,6 +159,7 @@ def leads(watched: Watched) -> None:
     until(lambda: f":{process.pid}:" in str(watched.state().get("lease")), "it leads", told=watched.state)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_an_agent_killed_again_and_again_during_a_catch_up_converges(world: World) -> None:
     catch_up_under_fire(world, rows=20_000, kills=20, batch_rows=100)
@@ -179,6 +180,7 @@ def grown_by(watched: Watched, work: Callable[[], None]) -> int:
     return rss_kilobytes(watched.process) - before
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_million_dead_ids_in_steps_of_three_cost_neither_memory_nor_room(world: World) -> None:
     database, watched = world.database, Watched(world)

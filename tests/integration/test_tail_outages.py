@@ -62,7 +62,9 @@ def recovered(watched: Watched) -> None:
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("manner", ["swallow", "refuse", pytest.param("reset", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "manner", ["refuse", pytest.param("swallow", marks=pytest.mark.slow), pytest.param("reset", marks=pytest.mark.slow)]
+)
 def test_a_database_that_goes_away_is_named_and_comes_back(
     away: tuple[Watched, TcpProxy, TcpProxy], manner: str
 ) -> None:

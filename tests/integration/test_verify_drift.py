@@ -75,7 +75,7 @@ def test_documents_added_above_the_last_row_are_orphans(world: World) -> None:
     assert world.count() == 60
 
 
-@pytest.mark.parametrize("window_rows", [100, 10_000])
+@pytest.mark.parametrize("window_rows", [pytest.param(100, marks=pytest.mark.slow), 10_000])
 def test_every_planted_id_is_reported_with_its_kind_and_nothing_else(world: World, window_rows: int) -> None:
     world.write({"verify.window_rows": window_rows})
     planter = synced(world, 1500, free=9)

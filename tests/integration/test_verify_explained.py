@@ -64,6 +64,7 @@ def test_only_ids_up_to_the_watermark_are_compared(world: World) -> None:
     assert report["samples"]["orphan"] == [36]
 
 
+@pytest.mark.slow
 def test_a_row_shipped_after_it_was_refused_is_indexed(world: World) -> None:
     synced(world, 20)
     strict(world, yes=True)
