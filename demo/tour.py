@@ -157,6 +157,8 @@ class Tour:
                 cursor.execute(f"DROP DATABASE `{self.name}`")
         if self.pair.opensearch is None:
             self._request("DELETE", f"impulse-audit-{self.instance}-*")
+            # Only what a search finds is deleted, and the agent's last word may be a moment old.
+            self._request("POST", "impulse-agent-*/_refresh", {})
             ours = [{"term": {"instance": self.instance}}, {"ids": {"values": [f"{self.instance}:retention"]}}]
             self._request(
                 "POST",

@@ -132,11 +132,9 @@ class Judge:
             is_over = found.path[:512] in note.get("overflow", ()) or "overflow_more" in note
             self.seen["overflowed" if is_over else "mapped"] += 1
             assert is_over or found.path in leaves, (found.path, text[:500])
-            yield (
-                found.path,
-                item,
-                [found.mapped, *([query] for query in found.overflowed)] if is_over else [found.mapped],
-            )
+            # What is no leaf may bear the name of a leaf's sub-field, which takes numbers only.
+            ways = [found.mapped] if found.path in leaves else []
+            yield found.path, item, [*ways, *([query] for query in found.overflowed)] if is_over else ways
 
     def _missed(self, asked: list[tuple[int, list[Ways]]]) -> set[int]:
         queries = [(row_id, query) for row_id, ways in asked for way in ways for query in way]

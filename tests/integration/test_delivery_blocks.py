@@ -201,6 +201,7 @@ def test_a_blocked_state_index_stops_the_checkpoint_and_nothing_else(node: Node)
     agent.delivers(ids)
 
 
+@pytest.mark.slow
 def test_sync_says_what_is_in_its_way_and_ends(make_world: MakeWorld, database: Database) -> None:
     world = make_world(database)
     database.fill(50, days=1)

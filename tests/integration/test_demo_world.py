@@ -27,6 +27,7 @@ def test_a_world_ships_its_rows_into_its_own_corner(world: World, make_world: Ca
     assert world.request("GET", f"/{world.index_prefix}*") == {}
 
 
+@pytest.mark.slow
 def test_twenty_thousand_rows_are_as_many_documents_whatever_is_repeated_or_forgotten(world: World) -> None:
     world.database.fill(20_000, days=120)
     state = f"/{world.agent_prefix}-state/_doc/{world.instance}?refresh=true"

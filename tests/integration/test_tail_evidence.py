@@ -24,7 +24,7 @@ RUNGS = {
 }
 
 
-LONG = ("metadata_locks", "grace")
+LONG = ("metadata_locks", "innodb_trx", "grace")
 """What differs least from the other rungs: the long run has them."""
 
 

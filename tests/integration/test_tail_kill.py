@@ -236,6 +236,7 @@ def test_a_million_ids_that_are_really_rolled_back_are_held_and_then_passed_at_n
     watched.stop()
 
 
+@pytest.mark.slow
 def test_many_open_gaps_cost_neither_memory_nor_room(world: World) -> None:
     database, watched = world.database, Watched(world)
     watched.start()

@@ -80,7 +80,9 @@ def test_a_database_that_goes_away_is_named_and_comes_back(
     recovered(watched)
 
 
-@pytest.mark.parametrize("manner", ["swallow", "refuse", pytest.param("reset", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "manner", ["refuse", pytest.param("swallow", marks=pytest.mark.slow), pytest.param("reset", marks=pytest.mark.slow)]
+)
 def test_a_cluster_that_goes_away_loses_nothing(away: tuple[Watched, TcpProxy, TcpProxy], manner: str) -> None:
     watched, _, cluster = away
     getattr(cluster, manner)()
