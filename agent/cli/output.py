@@ -17,7 +17,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object on one line."""
-    click.echo(neutralise_json(orjson.dumps(value, default=str).decode()))
+    print_json_text(orjson.dumps(value, default=str).decode())
 
 
 def print_line(text: str) -> None:
