@@ -25,6 +25,7 @@ from demo.table import TABLE
 from tests.fakes.retention import Crash, CrashAt
 from tests.integration.retention_world import aged, ids, insert_raw
 from tests.unit.retention.test_run import archived_ids
+from tests.unit.retention.world import counted
 from tests.world import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -146,7 +147,7 @@ def archived_ids_of(world: World) -> list[int]:
 def test_a_crash_at_any_effect_on_real_servers_converges(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     crash = CrashAt()
     for owner, name in ((os, "fsync"), (Path, "replace"), (Path, "unlink")):
-        monkeypatch.setattr(owner, name, _counted(getattr(owner, name), crash, name))
+        monkeypatch.setattr(owner, name, counted(getattr(owner, name), crash, name))
     quiet = Place(world, crash)
     crash.names = []
     quiet.execute()
@@ -162,13 +163,3 @@ def test_a_crash_at_any_effect_on_real_servers_converges(world: World, monkeypat
         crash.number = None
         place.execute()
         assert place.outcome() == expected, f"{number}: {names[number - 1]}"
-
-
-def _counted(original: Callable[..., Any], effect: Callable[[str], None], name: str) -> Callable[..., Any]:
-    def call(*arguments: Any, **options: Any) -> Any:
-        effect(name)
-        result = original(*arguments, **options)
-        effect(f"{name} done")
-        return result
-
-    return call

@@ -25,7 +25,7 @@ from agent.retention.rules import RuleSet
 from agent.retention.run import BrakeRefused
 from agent.retention.slices import Stopped, drive
 from tests.fakes.retention import Crash, CrashAt, no_effect
-from tests.unit.retention.world import NOW, Installation, at, rules
+from tests.unit.retention.world import NOW, Installation, at, counted, rules
 
 NINETY = rules(
     rows={"days": 90},
@@ -206,7 +206,7 @@ def test_an_expired_document_in_a_partition_it_does_not_belong_to_goes_too(place
     assert {11, 12} <= place.index.all_ids
 
 
-def test_a_partition_wholly_expired_is_dropped_and_counted(place: Installation) -> None:
+def test_a_partition_wholly_expired_is_dropped_andcounted(place: Installation) -> None:
     report = place.execute(rules(rows={"days": 60}, documents={"days": 60}))
 
     assert report.tally.dropped_partitions == ["2026.07", "2026.08"]
@@ -492,7 +492,7 @@ def test_a_crash_at_any_effect_converges_to_the_undisturbed_result(tmp_path: Pat
     crash = CrashAt()
     with pytest.MonkeyPatch.context() as patch:
         for name, original in _disk_effects():
-            patch.setattr(name, _counted(original, crash, name))
+            patch.setattr(name, counted(original, crash, name))
         quiet = dying(tmp_path / "quiet", crash)
         quiet.execute(ALL_KINDS)
         names = list(crash.names)
@@ -586,16 +586,6 @@ def test_the_policy_of_the_plan_is_fixed_at_the_start(place: Installation) -> No
 
 def _disk_effects() -> list[tuple[str, Callable[..., Any]]]:
     return [("os.fsync", os.fsync), ("pathlib.Path.replace", Path.replace), ("pathlib.Path.unlink", Path.unlink)]
-
-
-def _counted(original: Callable[..., Any], effect: Callable[[str], None], name: str) -> Callable[..., Any]:
-    def call(*arguments: Any, **options: Any) -> Any:
-        effect(name)
-        result = original(*arguments, **options)
-        effect(f"{name} done")
-        return result
-
-    return call
 
 
 def _counted_total(place: Installation) -> tuple[Any, ...]:

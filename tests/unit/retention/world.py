@@ -90,3 +90,15 @@ class Installation:
         """Let time pass."""
         self.seconds += seconds
         return False
+
+
+def counted(original: Callable[..., Any], effect: Callable[[str], None], name: str) -> Callable[..., Any]:
+    """Return a call whose effect is counted before and after, so that a crash may strike on either side of it."""
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        effect(name)
+        result = original(*arguments, **options)
+        effect(f"{name} done")
+        return result
+
+    return call
