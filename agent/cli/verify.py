@@ -10,7 +10,7 @@ from typing import cast
 
 import click
 
-from agent.backoff import delay_seconds
+from agent.backoff import HOPELESS, delay_seconds
 from agent.cli.app import Application
 from agent.cli.backfill import TRIES
 from agent.cli.bar import bar
@@ -20,6 +20,7 @@ from agent.cli.pause import who
 from agent.cli.verification import Ship, ago, calendar, verification
 from agent.daemon import stop_on_signals
 from agent.errors import ConfigError, TemporaryError
+from agent.opensearch.client import Patience
 from agent.row import Row
 from agent.tailing.gaps import Progress
 from agent.verifying.findings import MOST_ID, Drift, Findings, Scope
@@ -102,7 +103,10 @@ def verify(
 
 
 def _compared(app: Application, line: Line, progress: Progress, scope: Scope, stop: threading.Event) -> Findings:
-    work = verification(app, progress, ship=_patient(app, line, stop), who=who())
+    patience = _patience(stop)
+    ship = _patient(line, app.configuration.settings.tail.bulk_bytes, patience)
+    app.cluster.sit_out(patience)
+    work = verification(app, progress, ship=ship, who=who())
     findings = Findings(scope)
     with bar("verifying", scope.high - scope.low + 1) as shown:
         for _ in work.slices(findings):
@@ -112,21 +116,31 @@ def _compared(app: Application, line: Line, progress: Progress, scope: Scope, st
     return findings
 
 
-def _patient(app: Application, line: Line, stop: threading.Event) -> Ship:
-    """Return what ships rows again, and waits for a cluster that is too busy to take them, as `backfill` does."""
-    max_bytes = app.configuration.settings.tail.bulk_bytes
+def _patience(stop: threading.Event) -> Patience:
+    """Return what sits out a busy cluster and an index that vanishes while it is asked, as `backfill` does."""
+
+    def wait(failure: TemporaryError, failures: int) -> bool:
+        if failures >= TRIES or failure.kind in HOPELESS:
+            return False
+        if stop.wait(delay_seconds(failures, lambda: 0.5, failure.retry_after_seconds)):
+            raise click.Abort from failure
+        return True
+
+    return wait
+
+
+def _patient(line: Line, max_bytes: int, patience: Patience) -> Ship:
+    """Return what ships rows again."""
 
     def ship(rows: Sequence[Row]) -> Mapping[str, int]:
         failures = 0
         while True:
             try:
                 return line.shipper.ship(rows, max_bytes).counts
-            except TemporaryError as error:
+            except TemporaryError as failure:
                 failures += 1
-                if failures >= TRIES:
+                if not patience(failure, failures):
                     raise
-                if stop.wait(delay_seconds(failures, lambda: 0.5, error.retry_after_seconds)):
-                    raise click.Abort from error
 
     return ship
 

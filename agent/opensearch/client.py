@@ -1,12 +1,13 @@
 """The cluster as one function: a request goes out, a JSON answer comes back, or one of the project's errors is raised.
 
 Nothing is retried here but what changes nothing about the meaning: the next node when one is gone, and a renewed
-password after a refusal. A timeout means «unknown», and the callers write so that a repeat does no harm.
+password after a refusal; `search` asks again where its caller has patience. A timeout means «unknown», and the callers
+write so that a repeat does no harm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -24,6 +25,9 @@ from agent.opensearch.tls import tls_context
 
 if TYPE_CHECKING:
     from agent.config.connections import OpenSearchSettings
+
+Patience = Callable[[TemporaryError, int], bool]
+"""Asked after the nth failure in a row of one question, which changed nothing: wait, and say whether to ask again."""
 
 # More than requests can be in flight at once, so that no connection is opened and thrown away for each.
 CONNECTIONS_PER_NODE = 16
@@ -78,6 +82,7 @@ class Cluster:
         self._credentials = credentials
         self.hosts = hosts
         self.timeout_seconds = timeout_seconds
+        self.patience: Patience = lambda _failure, _failures: False
 
     def call(
         self,
@@ -119,6 +124,10 @@ class Cluster:
     def hurry(self, seconds: float) -> None:
         """Wait no longer than so many seconds for an answer from now on."""
         self.timeout_seconds = min(self.timeout_seconds, seconds)
+
+    def sit_out(self, patience: Patience) -> None:
+        """Let searches, counts and refreshes be asked again for as long as patience lasts."""
+        self.patience = patience
 
     def secrets(self) -> tuple[str, ...]:
         """Return what servers were sent that no message may show."""

@@ -49,10 +49,8 @@ class Search:
 
     def search(self, body: dict[str, Any], *, timeout_seconds: float | None = None) -> dict[str, Any]:
         """Return the whole answer of one search. Raises TemporaryError for an incomplete one."""
-        path = url_path(self._index, "_search")
         params = {"allow_partial_search_results": "false"}
-        answer = self._cluster.call("POST", path, params=params, body=_exact(body), timeout_seconds=timeout_seconds)
-        return _whole(answer, path)
+        return self._asked("_search", params=params, body=_exact(body), timeout_seconds=timeout_seconds)
 
     def search_or_empty(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return the answer, or one without hits when the index does not exist (yet)."""
@@ -65,13 +63,11 @@ class Search:
 
     def count(self, query: dict[str, Any]) -> int:
         """Return the exact number of documents that match."""
-        path = url_path(self._index, "_count")
-        return int(_whole(self._cluster.call("POST", path, body={"query": query}), path)["count"])
+        return int(self._asked("_count", body={"query": query})["count"])
 
     def refresh(self) -> None:
         """Make everything acknowledged before this call visible to searches."""
-        path = url_path(self._index, "_refresh")
-        _whole(self._cluster.call("POST", path, params={"ignore_unavailable": "true"}), path)
+        self._asked("_refresh", params={"ignore_unavailable": "true"})
 
     def pages(
         self, body: dict[str, Any], *, sort: Sequence[dict[str, Any]], size: int = PAGE_ROWS
@@ -134,6 +130,20 @@ class Search:
                 fields = hit.get("fields", {})
                 crc = fields.get("agent.crc")
                 yield Checksum(int(fields["id"][0]), int(crc[0]) if crc else None, hit["_index"])
+
+    def _asked(self, what: str, **request: Any) -> dict[str, Any]:
+        """Return the whole answer to one question, asked again as long as the cluster's patience lasts.
+
+        Each time the alias is resolved anew: an index that was deleted or made in between is no failure then.
+        """
+        path, failures = url_path(self._index, what), 0
+        while True:
+            try:
+                return _whole(self._cluster.call("POST", path, **request), path)
+            except TemporaryError as failure:
+                failures += 1
+                if not self._cluster.patience(failure, failures):
+                    raise
 
     def _open_pit(self) -> str:
         path = url_path(self._index, "_search", "point_in_time")

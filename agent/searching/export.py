@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from agent import csv_cell
+from agent.backoff import HOPELESS
 from agent.errors import PermanentError, TemporaryError
 from agent.mapping.sound import dumps
 from agent.row import KNOWN_FIELDS, Value
@@ -26,8 +27,6 @@ from agent.searching.view import Order, sort_of
 PAGE_ROWS = 2_500
 BOM = b"\xef\xbb\xbf"
 
-# Kinds that waiting does not heal within an export's patience.
-_HOPELESS = frozenset({"missing_index", "forbidden", "closed_index", "tls"})
 _TRIES = 5
 # Control characters that no spreadsheet keeps and a terminal obeys; tabs and line ends are text.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -109,7 +108,7 @@ def exported(
                 after, failures = hits[-1]["sort"], 0
         except TemporaryError as failure:
             failures += 1
-            if failures >= _TRIES or failure.kind in _HOPELESS:
+            if failures >= _TRIES or failure.kind in HOPELESS:
                 raise
             wait(failure.retry_after_seconds or 2.0**failures)
             continue

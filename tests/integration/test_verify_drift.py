@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.integration.drift import Planter, bulk, lose, samples
+from tests.proxy import Asked, HttpProxy, answer, path
 from tests.world import World
 
 pytestmark = pytest.mark.integration
 TABLE = "mod_impulsecore_audit_log"
+SHARDS_GONE = {
+    "error": {"type": "search_phase_execution_exception", "reason": "Partial shards failure", "root_cause": []},
+    "status": 503,
+}
 
 
 def synced(world: World, rows: int, *, free: int = 0) -> Planter:
@@ -225,3 +232,28 @@ def test_a_document_on_another_route_says_the_same(world: World) -> None:
 )
 def test_a_bad_argument_is_a_usage_error(world: World, arguments: tuple[str, ...]) -> None:
     assert world.run("verify", *arguments).code == 2
+
+
+def test_questions_the_cluster_cannot_answer_at_once_are_asked_again(world: World) -> None:
+    """An index deleted while it is asked, and a busy node, answer so: the next look at the alias is another answer."""
+    synced(world, 300)
+    lose(world, 7)
+    asked: set[tuple[str, bytes]] = set()
+
+    def first_time_of_each(question: Asked) -> bool:
+        if not re.search("_search|_count|_refresh", question.path):
+            return False
+        fresh = (question.path, question.body) not in asked
+        asked.add((question.path, question.body))
+        return fresh
+
+    with HttpProxy(world.opensearch_url) as proxy:
+        proxy.on(first_time_of_each, answer(503, SHARDS_GONE))
+        world.write({"opensearch.hosts": [proxy.url], "verify.window_rows": 100})
+        outcome = world.run("verify", "--json")
+        proxy.on(path("_search"), answer(403, {"error": {"type": "security_exception", "reason": "no"}}))
+        refused = world.run("verify")
+
+    assert len(asked) > 5, outcome.stderr
+    assert (outcome.code, outcome.json["samples"]["missing"]) == (3, [7])
+    assert refused.code == 1, "nobody waits for what only a person heals"

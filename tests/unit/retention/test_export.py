@@ -15,8 +15,8 @@ from agent.retention.journal import Journal
 from agent.retention.ledger import LedgerStore
 from agent.retention.slices import drive
 from tests.fakes.retention import Crash, CrashAt
-from tests.unit.retention.test_run import _counted, _disk_effects
-from tests.unit.retention.world import Installation
+from tests.unit.retention.test_run import disk_effects
+from tests.unit.retention.world import Installation, counted
 
 
 def export(place: Installation, watermark: int = 10**6) -> Exported:
@@ -50,8 +50,8 @@ def test_each_export_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
 def test_a_crash_at_any_effect_leaves_out_and_doubles_nothing(tmp_path: Path) -> None:
     crash = CrashAt()
     with pytest.MonkeyPatch.context() as patch:
-        for name, original in _disk_effects():
-            patch.setattr(name, _counted(original, crash, name))
+        for name, original in disk_effects():
+            patch.setattr(name, counted(original, crash, name))
         for number in range(1, 100):
             crash.number, crash.names = number, []
             place = Installation(tmp_path / str(number))

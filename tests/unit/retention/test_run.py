@@ -206,7 +206,7 @@ def test_an_expired_document_in_a_partition_it_does_not_belong_to_goes_too(place
     assert {11, 12} <= place.index.all_ids
 
 
-def test_a_partition_wholly_expired_is_dropped_andcounted(place: Installation) -> None:
+def test_a_partition_wholly_expired_is_dropped_and_counted(place: Installation) -> None:
     report = place.execute(rules(rows={"days": 60}, documents={"days": 60}))
 
     assert report.tally.dropped_partitions == ["2026.07", "2026.08"]
@@ -491,7 +491,7 @@ def test_a_crash_at_any_effect_converges_to_the_undisturbed_result(tmp_path: Pat
     """Every effect of both sides, the ledger, the journal and the disk is a place to die at, before it and after it."""
     crash = CrashAt()
     with pytest.MonkeyPatch.context() as patch:
-        for name, original in _disk_effects():
+        for name, original in disk_effects():
             patch.setattr(name, counted(original, crash, name))
         quiet = dying(tmp_path / "quiet", crash)
         quiet.execute(ALL_KINDS)
@@ -584,7 +584,7 @@ def test_the_policy_of_the_plan_is_fixed_at_the_start(place: Installation) -> No
     assert place.table.deleted == EXPIRED_ROWS
 
 
-def _disk_effects() -> list[tuple[str, Callable[..., Any]]]:
+def disk_effects() -> list[tuple[str, Callable[..., Any]]]:
     return [("os.fsync", os.fsync), ("pathlib.Path.replace", Path.replace), ("pathlib.Path.unlink", Path.unlink)]
 
 
