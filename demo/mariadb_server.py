@@ -161,6 +161,8 @@ class MariaDB:
             f"--datadir={self._run.path / 'data'}",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
+            # Servers made at the same time take each other's temporary tables for their own.
+            f"--tmpdir={self._run.path / 'tmp'}",
         ]
         done = subprocess.run(
             [*leash(user), *map(str, command)], capture_output=True, text=True, check=False, cwd=self._run.path

@@ -10,16 +10,19 @@ a chunk that could not get them leaves everything as it was.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from agent.mysql.engine import Connection, Database
 from agent.mysql.predicate import Predicate
 from agent.mysql.schema import Table, quoted
 
-# No audit table has a column of this name: the predicate names its columns alone.
+# No audit table has a column of these names: the predicate names its columns alone.
 _NAMED_ID = "audit_agent_named_id"
+_NAMED_DATE = "audit_agent_named_date"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,39 +87,52 @@ class RowDeleter:
         ids = self._locked(connection, ids)
         if not ids:
             return 0
-        return connection.execute(self._statement(ids, predicate), predicate.params)
+        statement = f"DELETE expired FROM {self._joined_by_id} WHERE {predicate.sql}"
+        return connection.execute(statement, (json.dumps([[row_id] for row_id in ids]), *predicate.params))
 
-    def _statement(self, ids: Sequence[int], predicate: Predicate) -> str:
-        # A list of ids may be read by scanning the whole of a small table, which waits for rows that are not ours and
-        # takes no hint against it. A join from the ids to the key looks at these rows alone.
-        named = f"JSON_TABLE('{list(ids)}', '$[*]' COLUMNS ({_NAMED_ID} BIGINT UNSIGNED PATH '$')) named"
+    @cached_property
+    def _joined_by_id(self) -> str:
+        """Return rows joined to a list of ids, which is to be bound.
+
+        A list in a condition may be read by scanning the whole of a table, or of an index whose statistics are young:
+        that waits for rows that are not ours, locks all that it passes, and takes no hint against it. A join from the
+        list to a whole key looks at these rows alone.
+        """
         return (
-            f"DELETE expired FROM {named}"
+            f"JSON_TABLE(%s, '$[*]' COLUMNS ({_NAMED_ID} BIGINT UNSIGNED PATH '$[0]')) named"
             f" STRAIGHT_JOIN {self._table.quoted_name} expired ON expired.{self._id} = named.{_NAMED_ID}"
-            f" WHERE {predicate.sql}"
+        )
+
+    @cached_property
+    def _joined_by_entry(self) -> str:
+        """Return entries of the index on created_at joined to a list of ids and dates, which is to be bound."""
+        created_at = self._table.created_at
+        fraction = re.search(r"\(\d\)", created_at.column_type)
+        date_type = created_at.data_type.upper() + (fraction.group() if fraction else "")
+        return (
+            f"JSON_TABLE(%s, '$[*]' COLUMNS ({_NAMED_ID} BIGINT UNSIGNED PATH '$[0]',"
+            f" {_NAMED_DATE} {date_type} PATH '$[1]')) named"
+            f" STRAIGHT_JOIN {self._table.quoted_name} expired"
+            f" FORCE INDEX ({quoted(self._table.created_at_index or '')})"
+            f" ON expired.{created_at.quoted} = named.{_NAMED_DATE} AND expired.{self._id} = named.{_NAMED_ID}"
         )
 
     def _locked(self, connection: Connection, ids: Sequence[int]) -> list[int]:
         """Lock those of `ids` that nobody else has locked, and return them."""
-        params: tuple[str, ...] = ()
         if self._table.created_at_index is None:
-            index, where = self._table.id_index, self._named(ids)
+            joined, named = self._joined_by_id, [(row_id, "") for row_id in ids]
         else:
-            index, (where, params) = self._table.created_at_index, self._entries(connection, ids)
-        sql = (
-            f"SELECT {self._id} FROM {self._table.quoted_name} FORCE INDEX ({quoted(index)})"  # noqa: S608 - quoted, bound
-            f" WHERE {where} FOR UPDATE SKIP LOCKED"
-        )
-        return [int(row[0]) for row in connection.rows(sql, params)]
+            joined, named = self._joined_by_entry, self._entries(connection, ids)
+        # MySQL would lock the list as well, and finds that it cannot; MariaDB has no word for it and does not try.
+        of_rows = "" if "mariadb" in connection.server_version.lower() else " OF expired"
+        sql = f"SELECT expired.{self._id} FROM {joined} FOR UPDATE{of_rows} SKIP LOCKED"  # noqa: S608 - quoted, bound
+        return [int(row[0]) for row in connection.rows(sql, (json.dumps(named),))]
 
-    def _entries(self, connection: Connection, ids: Sequence[int]) -> tuple[str, tuple[str, ...]]:
-        """Name the rows by their entries in the index on created_at, a point each: no other entry is looked at."""
+    def _entries(self, connection: Connection, ids: Sequence[int]) -> list[tuple[int, str]]:
+        """Name the rows by their entries in the index on created_at."""
         created_at = self._table.created_at.quoted
         sql = f"SELECT {self._id}, CAST({created_at} AS CHAR) FROM {self._table.quoted_name} WHERE {self._named(ids)}"  # noqa: S608
-        rows = connection.rows(sql)
-        # Ids grouped by their date would let the server look at every entry of that date instead.
-        points = [f"({created_at} = %s AND {self._id} = {int(row_id)})" for row_id, _date in rows]
-        return " OR ".join(points) or "FALSE", tuple(str(date) for _id, date in rows)
+        return [(int(row_id), str(date)) for row_id, date in connection.rows(sql)]
 
     def _named(self, ids: Sequence[int]) -> str:
         return f"{self._id} IN ({','.join(str(int(row_id)) for row_id in ids)})"

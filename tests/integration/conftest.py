@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from demo.mariadb_server import MariaDB
-from demo.missing import Missing
 from demo.mysql_server import MySQL
 from tests.conftest import had
 from tests.integration.content_seed import Corner
@@ -87,10 +86,7 @@ def own_server(request: pytest.FixtureRequest) -> Iterator[Callable[..., OwnServ
     made: list[OwnServer] = []
 
     def make(**options: Any) -> OwnServer:
-        try:
-            made.append(MAKE[request.param](**options).start())
-        except Missing as missing:
-            pytest.skip(f"no server: {missing}")
+        made.append(had(lambda: MAKE[request.param](**options).start()))
         return made[-1]
 
     yield make

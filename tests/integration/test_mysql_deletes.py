@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-import pymysql
 import pytest
 
-from agent.errors import TemporaryError
 from agent.mysql import open_database, predicate
 from agent.mysql.census import count_by_first_match
 from agent.mysql.core_settings import core_retention
@@ -113,86 +110,6 @@ def test_a_named_row_that_no_longer_qualifies_stays(database: Database) -> None:
     assert [row[0] for row in database.execute(f"SELECT id FROM {TABLE} ORDER BY id")] == [2, 5]
     assert deleter.delete([1, 2, 3, 4], wanted).rows == 0
     assert deleter.delete([], wanted).rows == 0
-
-
-def test_a_row_somebody_holds_is_left_and_the_others_go(database: Database) -> None:
-    add(database, *((n, "2026-01-01", "a", "info", n) for n in range(1, 6)))
-    opened_database, table = opened(database.url)
-    with database.connect() as other:
-        other.begin()
-        with other.cursor() as cursor:
-            cursor.execute(f"UPDATE {TABLE} SET severity = 'warn' WHERE id = 4")
-
-        deleted = RowDeleter(opened_database, table).delete([1, 2, 3, 4, 5], predicate.EVERYTHING)
-
-        assert (deleted.rows, deleted.remaining) == (4, (4,))
-        other.rollback()
-    assert RowDeleter(opened_database, table).delete([4], predicate.EVERYTHING).rows == 1
-
-
-@pytest.mark.slow
-def test_a_locked_table_ends_the_chunk_soon_and_nothing_is_deleted(database: Database) -> None:
-    add(database, *((n, "2026-01-01", "a", "info", n) for n in range(1, 6)))
-    opened_database, table = opened(database.url)
-    with database.connect() as other, other.cursor() as cursor:
-        cursor.execute(f"LOCK TABLES {TABLE} READ")
-
-        with pytest.raises(TemporaryError) as error:
-            RowDeleter(opened_database, table).delete([1, 2, 3, 4, 5], predicate.EVERYTHING)
-
-        assert error.value.kind == "lock_wait"
-        cursor.execute("UNLOCK TABLES")
-    assert database.count() == 5
-    assert RowDeleter(opened_database, table).delete([1, 2, 3, 4, 5], predicate.EVERYTHING).rows == 5
-
-
-@pytest.mark.parametrize("way", ["created_at", "PRIMARY"])
-def test_a_purge_by_any_index_is_never_in_a_deadlock_with_us(database: Database, way: str) -> None:
-    database.fill(6_000, days=20)
-    opened_database, table = opened(database.url)
-    done = threading.Event()
-    failures: list[pymysql.err.OperationalError] = []
-    purged = [0]
-
-    def purge() -> None:
-        sql = f"DELETE t FROM {TABLE} t JOIN (SELECT id FROM {TABLE} FORCE INDEX ({way}) LIMIT 20 FOR UPDATE) x USING (id)"
-        with database.connect() as connection, connection.cursor() as cursor:
-            while not done.is_set():
-                try:
-                    purged[0] += cursor.execute(sql)
-                except pymysql.err.OperationalError as failure:
-                    failures.append(failure)
-
-    purger = threading.Thread(target=purge)
-    purger.start()
-    deleter = RowDeleter(opened_database, table)
-    left = list(range(1, 6_001))
-    while left:
-        step, left = left[:50], left[50:]
-        deleter.delete(step, predicate.EVERYTHING)
-    done.set()
-    purger.join()
-
-    assert failures == []
-    assert purged[0]
-
-
-def test_a_chunk_looks_at_its_own_rows_only_however_many_share_their_second(database: Database) -> None:
-    add(database, (1, "2026-01-01", "a", "info", 1))
-    columns = "created_at, module_slug, source, action, severity"
-    for _ in range(14):
-        database.execute(f"INSERT INTO {TABLE} ({columns}) SELECT {columns} FROM {TABLE}")
-    database.execute(f"ANALYZE TABLE {TABLE}")
-    named = [int(row[0]) for row in database.execute(f"SELECT id FROM {TABLE} ORDER BY id LIMIT 500 OFFSET 5000")]
-    opened_database, table = opened(database.url)
-
-    def examined() -> int:
-        return sum(int(row[1]) for row in database.execute("SHOW GLOBAL STATUS LIKE 'Handler_read%'"))
-
-    before = examined()
-
-    assert RowDeleter(opened_database, table).delete(named, predicate.EVERYTHING).rows == 500
-    assert examined() - before < 500 * 16
 
 
 def test_a_server_that_logs_statements_deletes_too(private_mariadb: Callable[..., MariaDB]) -> None:

@@ -1,0 +1,161 @@
+"""Deleting rows takes nobody's locks but those rows', whatever the server's statistics say, and is in no deadlock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pymysql
+import pytest
+
+from agent.errors import TemporaryError
+from agent.mysql import predicate
+from agent.mysql.deletes import RowDeleter
+from agent.mysql.engine import Connection
+from demo.table import Kind
+from tests.integration.mysql_source import opened
+from tests.integration.test_mysql_deletes import add
+from tests.world import Database
+
+pytestmark = pytest.mark.integration
+TABLE = "mod_impulsecore_audit_log"
+
+
+@pytest.fixture(scope="module", params=["mariadb", pytest.param("mysql", marks=pytest.mark.slow)])
+def database_server(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))
+
+
+def examined(database: Database) -> int:
+    """Return how many entries the server has looked at since it started."""
+    return sum(int(row[1]) for row in database.execute("SHOW GLOBAL STATUS LIKE 'Handler_read%'"))
+
+
+def test_a_row_somebody_holds_is_left_and_the_others_go(database: Database) -> None:
+    add(database, *((n, "2026-01-01", "a", "info", n) for n in range(1, 6)))
+    opened_database, table = opened(database.url)
+    with database.connect() as other:
+        other.begin()
+        with other.cursor() as cursor:
+            cursor.execute(f"UPDATE {TABLE} SET severity = 'warn' WHERE id = 4")
+
+        deleted = RowDeleter(opened_database, table).delete([1, 2, 3, 4, 5], predicate.EVERYTHING)
+
+        assert (deleted.rows, deleted.remaining) == (4, (4,))
+        other.rollback()
+    assert RowDeleter(opened_database, table).delete([4], predicate.EVERYTHING).rows == 1
+
+
+@pytest.mark.slow
+def test_a_locked_table_ends_the_chunk_soon_and_nothing_is_deleted(database: Database) -> None:
+    add(database, *((n, "2026-01-01", "a", "info", n) for n in range(1, 6)))
+    opened_database, table = opened(database.url)
+    with database.connect() as other, other.cursor() as cursor:
+        cursor.execute(f"LOCK TABLES {TABLE} READ")
+
+        with pytest.raises(TemporaryError) as error:
+            RowDeleter(opened_database, table).delete([1, 2, 3, 4, 5], predicate.EVERYTHING)
+
+        assert error.value.kind == "lock_wait"
+        cursor.execute("UNLOCK TABLES")
+    assert database.count() == 5
+    assert RowDeleter(opened_database, table).delete([1, 2, 3, 4, 5], predicate.EVERYTHING).rows == 5
+
+
+@pytest.mark.parametrize("way", ["created_at", "PRIMARY"])
+def test_a_purge_by_any_index_is_never_in_a_deadlock_with_us(database: Database, way: str) -> None:
+    database.fill(6_000, days=20)
+    opened_database, table = opened(database.url)
+    done = threading.Event()
+    failures: list[pymysql.err.OperationalError] = []
+    purged = [0]
+
+    def purge() -> None:
+        sql = f"DELETE t FROM {TABLE} t JOIN (SELECT id FROM {TABLE} FORCE INDEX ({way}) LIMIT 20 FOR UPDATE) x USING (id)"
+        with database.connect() as connection, connection.cursor() as cursor:
+            while not done.is_set():
+                try:
+                    purged[0] += cursor.execute(sql)
+                except pymysql.err.OperationalError as failure:
+                    failures.append(failure)
+
+    purger = threading.Thread(target=purge)
+    purger.start()
+    deleter = RowDeleter(opened_database, table)
+    left = list(range(1, 6_001))
+    while left:
+        step, left = left[:50], left[50:]
+        deleter.delete(step, predicate.EVERYTHING)
+    done.set()
+    purger.join()
+
+    assert failures == []
+    assert purged[0]
+
+
+@pytest.mark.parametrize("index", ["created_at", "PRIMARY"])
+@pytest.mark.parametrize("kind", [Kind.TIMESTAMP, Kind.DATETIME])
+@pytest.mark.parametrize("statistics", ["fresh", "of an empty table"])
+def test_a_chunk_looks_at_its_own_rows_only(database: Database, statistics: str, kind: Kind, index: str) -> None:
+    """Eight thousand rows share a second; before, a list of conditions let the server walk the whole index."""
+    database.execute(f"DROP TABLE {TABLE}")
+    database.create_table(kind)
+    if index == "PRIMARY":
+        database.execute(f"DROP INDEX created_at ON {TABLE}")
+    database.execute(f"ALTER TABLE {TABLE} STATS_AUTO_RECALC = 0")
+    database.execute(f"ANALYZE TABLE {TABLE}")
+    add(database, (1, "2026-01-01", "a", "info", 1), (2, "2026-02-01", "a", "info", 1))
+    columns = "created_at, module_slug, source, action, severity"
+    for _ in range(13):
+        database.execute(f"INSERT INTO {TABLE} ({columns}) SELECT {columns} FROM {TABLE}")
+    if statistics == "fresh":
+        database.execute(f"ANALYZE TABLE {TABLE}")
+    named = [int(row[0]) for row in database.execute(f"SELECT id FROM {TABLE} ORDER BY id LIMIT 500 OFFSET 5000")]
+    opened_database, table = opened(database.url)
+
+    before = examined(database)
+
+    assert RowDeleter(opened_database, table).delete(named, predicate.EVERYTHING).rows == 500
+    assert examined(database) - before < 500 * 16
+
+
+@pytest.mark.parametrize("statistics", ["fresh", "young"])
+def test_a_chunk_of_a_table_just_loaded_looks_at_its_own_rows_only(database: Database, statistics: str) -> None:
+    """The server knows how many rows there are, but not yet how many of them have one date."""
+    database.fill(50_000, days=100)
+    if statistics == "fresh":
+        database.execute(f"ANALYZE TABLE {TABLE}")
+    opened_database, table = opened(database.url)
+    before = examined(database)
+
+    assert RowDeleter(opened_database, table).delete(range(1, 1_001), predicate.EVERYTHING).rows == 1_000
+    assert examined(database) - before < 1_000 * 16
+
+
+def test_a_chunk_locks_its_own_rows_only(database: Database) -> None:
+    """Others change the rows beside them while the chunk's transaction is still open."""
+    database.execute(f"ALTER TABLE {TABLE} STATS_AUTO_RECALC = 0")
+    database.execute(f"ANALYZE TABLE {TABLE}")
+    database.fill(6_000, days=20)
+    opened_database, table = opened(database.url)
+    named = list(range(100, 600, 2))
+    neighbours = [*range(99, 600, 2), 601, 3_000, 6_000]
+    waited: list[BaseException] = []
+    original = RowDeleter._locked
+
+    def locked(deleter: RowDeleter, connection: Connection, ids: Sequence[int]) -> list[int]:
+        found = original(deleter, connection, ids)
+        with database.connect() as other, other.cursor() as cursor:
+            cursor.execute("SET SESSION innodb_lock_wait_timeout = 1")
+            for row_id in neighbours:
+                cursor.execute(f"UPDATE {TABLE} SET severity = 'warn' WHERE id = {row_id}")
+            try:
+                cursor.execute(f"UPDATE {TABLE} SET severity = 'warn' WHERE id = {named[7]}")
+            except pymysql.err.OperationalError as failure:
+                waited.append(failure)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RowDeleter, "_locked", locked)
+        assert RowDeleter(opened_database, table).delete(named, predicate.EVERYTHING).rows == len(named)
+    assert len(waited) == 1, "the chunk's own rows were locked"
