@@ -27,7 +27,11 @@ def measure(place: Place) -> list[dict[str, Any]]:
     """Return one entry for each kind of purge."""
     count = 4000 if place.quick else 100_000
     found = []
-    for what, pace, rows_of_it in (("rows, unpaced", UNPACED, count), ("rows, paced", PACE, count // 2)):
+    for what, pace, rows_of_it in (
+        ("rows, unpaced", UNPACED, count),
+        ("rows, paced", PACE, count // 2),
+        ("rows, twice that pace", 2 * PACE, count),
+    ):
         place.say(f"retention: {what}, load {load()}")
         with place.table(rows_of_it, days=100, now=datetime.now(UTC) - _BEFORE) as database:
             retention = _rules(pace)

@@ -1,7 +1,8 @@
 """The pace: how fast rows may go, and whether replicas keep up. Time and sleep are arguments.
 
 Waiting is proportional to work done: after a chunk of n rows the next may not start before n / rows_per_second has
-passed since this one began. Time lost in waits is not caught up, so a purge never turns into a burst.
+passed since this one began. A sleep that lasted a little too long is made up for, or the rate would never be reached;
+time lost in waits is not, so a purge never turns into a burst.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+OVERSLEPT_SECONDS = 0.1
 
 
 class Replica(Protocol):
@@ -38,7 +41,7 @@ class Gait:
 
     def went(self, rows: int, started: float) -> None:
         """Note that a chunk which started then deleted so many rows."""
-        self._due = max(started, self._due) + rows / self._rows_per_second
+        self._due = max(started - OVERSLEPT_SECONDS, self._due) + rows / self._rows_per_second
 
     def start(self) -> float:
         """Return the time at which a chunk starts now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.retention.brakes import Load, tripped
-from agent.retention.pace import Gait, ReplicaWatch
+from agent.retention.pace import OVERSLEPT_SECONDS, Gait, ReplicaWatch
 from agent.retention.policy import Side
 
 
@@ -40,7 +40,17 @@ def test_time_lost_in_a_wait_is_not_caught_up() -> None:
     started = gait.start()
     gait.went(500, started)
 
-    assert gait.pause_seconds() == pytest.approx(0.5)
+    assert gait.pause_seconds() == pytest.approx(0.5 - OVERSLEPT_SECONDS)
+
+
+def test_sleeps_that_last_a_little_too_long_do_not_lower_the_rate() -> None:
+    clock = Clock()
+    gait = Gait(rows_per_second=1000, clock=clock)
+    for _ in range(100):
+        clock.seconds += gait.pause_seconds() + 0.02
+        gait.went(500, gait.start())
+
+    assert 100 * 500 / (clock.seconds + gait.pause_seconds() - 100.0) == pytest.approx(1000, rel=0.001)
 
 
 class Replica:
