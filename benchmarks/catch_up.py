@@ -64,7 +64,7 @@ def measure(place: Place) -> list[dict[str, Any]]:
     if place.quick:
         return _of_size(place, 10_000, 1, SETTINGS[1:2])
     found = _of_size(place, 100_000, 5, SETTINGS)
-    return found + (_of_size(place, 1_000_000, 3, (SETTINGS[1], SETTINGS[3])) if place.full else [])
+    return found + (_of_size(place, 1_000_000, 3, SETTINGS[1:2]) if place.full else [])
 
 
 def _of_size(place: Place, rows: int, rounds: int, settings: tuple[Setting, ...]) -> list[dict[str, Any]]:

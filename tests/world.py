@@ -30,6 +30,7 @@ from demo.rows import AuditRow, insert, rows
 from demo.table import TABLE, Kind, create_settings, create_table
 from tests import least_privilege
 from tests.least_privilege import SuiteAccount, administrator
+from tests.verbs import forks
 
 
 class Database:
@@ -171,7 +172,12 @@ class World:
         return self.config
 
     def run(self, *arguments: str, timeout: float = 120, env: Mapping[str, str] | None = None) -> Outcome:
-        """Run one verb to its end."""
+        """Run one verb to its end; with variables of its own in a Python of its own."""
+        if env is None:
+            command = ["-c", str(self.config), *arguments]
+            environment = _clean_environment({})
+            code, stdout, stderr = forks().run(command, folder=self.folder, environment=environment, timeout=timeout)
+            return Outcome(code=code, stdout=stdout, stderr=stderr)
         process = self.start(*arguments, env=env)
         stdout, stderr = process.communicate(timeout=timeout)
         return Outcome(code=process.returncode, stdout=stdout, stderr=stderr)

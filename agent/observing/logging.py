@@ -15,12 +15,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO, cast
 
-import structlog
-
 from agent.observing.events import Event, Level
 from agent.observing.line import json_line, text_line
 from agent.observing.mask import SecretMask
 from agent.observing.rate_limiter import RateLimiter, Recovery, Repeat
+
+# structlog takes rich along where it finds it, for a console that is not ours: five megabytes of a daemon's memory.
+_IS_SPARED = sys.modules.setdefault("rich", cast("Any", None)) is None
+try:
+    import structlog
+finally:
+    if _IS_SPARED:
+        del sys.modules["rich"]
 
 __all__ = ["EventLog", "RateLimiter", "Recovery", "Repeat", "set_up"]
 

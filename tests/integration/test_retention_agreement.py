@@ -95,7 +95,7 @@ def rows_at_every_edge(draw: random.Random, now: datetime, zone: ZoneInfo) -> li
     ]
 
 
-@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+@pytest.mark.parametrize("zone", [pytest.param("UTC", marks=pytest.mark.slow), "America/New_York"])
 def test_python_sql_and_opensearch_agree(make_world: Callable[..., World], database: Any, zone: str) -> None:
     database.execute(f"ALTER TABLE `{TABLE}` MODIFY created_at DATETIME NULL, MODIFY severity VARCHAR(10) NULL")
     they_agree(make_world(database), rows_at_every_edge, zone, rule_sets=60)

@@ -106,7 +106,7 @@ def agree(watched: Watched) -> None:
     )
 
 
-@pytest.mark.parametrize("verb", ["run", "sync"])
+@pytest.mark.parametrize("verb", [pytest.param("run", marks=pytest.mark.slow), "sync"])
 def test_after_a_wipe_and_a_restore_the_agent_continues_without_loss_or_doubling(
     world: World, backup: Backup, verb: str
 ) -> None:
@@ -142,7 +142,7 @@ def test_after_a_wipe_and_a_restore_the_agent_continues_without_loss_or_doubling
     agree(watched)
 
 
-@pytest.mark.parametrize("verb", ["run", "sync"])
+@pytest.mark.parametrize("verb", ["run", pytest.param("sync", marks=pytest.mark.slow)])
 def test_a_state_that_goes_back_sends_rows_again_onto_their_own_documents(
     world: World, backup: Backup, verb: str
 ) -> None:

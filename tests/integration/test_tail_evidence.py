@@ -127,7 +127,7 @@ def test_a_reader_and_a_writer_elsewhere_hold_nothing_for_ever(running: Watched)
         running.caught_up()
 
 
-@pytest.mark.parametrize("ending", ["COMMIT", "ROLLBACK"])
+@pytest.mark.parametrize("ending", ["COMMIT", pytest.param("ROLLBACK", marks=pytest.mark.slow)])
 def test_a_prepared_transaction_without_a_session_holds_its_gap(running: Watched, ending: str) -> None:
     if is_grace(running):
         pytest.skip("without evidence nobody is asked")

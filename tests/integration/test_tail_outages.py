@@ -107,7 +107,7 @@ def test_both_that_go_away_come_back_in_either_order(away: tuple[Watched, TcpPro
     recovered(watched)
 
 
-@pytest.mark.parametrize("first", ["database", "cluster"])
+@pytest.mark.parametrize("first", ["database", pytest.param("cluster", marks=pytest.mark.slow)])
 def test_both_away_at_the_start_are_waited_for(
     database: Database, make_world: MakeWorld, opensearch: str, first: str
 ) -> None:

@@ -49,8 +49,9 @@ def test_help_and_version_read_no_configuration_and_know_no_server() -> None:
         assert not loaded(option) & {*DRIVER, *DAEMON, *DRAWING, "opensearchpy", "pydantic", "yaml"}
 
 
-def test_catching_up_without_a_terminal_draws_nothing() -> None:
-    assert not loaded("sync", "--help") & DRAWING
+@pytest.mark.parametrize("verb", ["run", "sync"])
+def test_catching_up_and_the_daemon_draw_nothing(verb: str) -> None:
+    assert not loaded(verb, "--help") & DRAWING
 
 
 def test_a_search_that_was_answered_has_loaded_no_more(tmp_path: Path) -> None:
@@ -68,6 +69,11 @@ def test_a_search_that_was_answered_has_loaded_no_more(tmp_path: Path) -> None:
     assert not found & (DRIVER | DAEMON | DRAWING | {"requests"})
     assert not found & {"agent.config.alerts", "agent.config.retention", "agent.config.context_fields"}
     assert not found & {"agent.mapping.document", "agent.mapping.redaction"}
+
+
+def test_who_draws_beside_the_daemons_log_gets_the_real_console() -> None:
+    command = [sys.executable, "-c", "import agent.observing.logging, rich.console; print(rich.console.Console)"]
+    assert "class 'rich.console.Console'" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_who_needs_requests_itself_gets_the_real_one() -> None:

@@ -191,7 +191,7 @@ def test_requests_over_the_limit_are_halved_at_once_and_grow_back(make_line: Mak
     assert max(line.cluster.requests) == 1000
 
 
-@pytest.mark.parametrize(("rows", "size"), [(5000, 1000), (5, 900_000)])
+@pytest.mark.parametrize(("rows", "size"), [(5000, 1000), pytest.param(5, 900_000, marks=pytest.mark.slow)])
 def test_a_way_that_finds_everything_too_large_is_never_blamed_on_rows(
     make_line: MakeLine, rows: int, size: int
 ) -> None:
