@@ -6,6 +6,7 @@ compared with the minute before the purge, on the same daemon.
 
 from __future__ import annotations
 
+import math
 import re
 import socket
 import threading
@@ -102,8 +103,9 @@ def _lags(port: int) -> Iterator[list[float]]:
                     said = _LAG.search(answer.read().decode())
             except OSError:
                 continue
-            if said:
-                found.append(float(said.group(1)))
+            # Not a number: nothing was shipped yet since the daemon started.
+            if said and not math.isnan(lag := float(said.group(1))):
+                found.append(lag)
 
     thread = threading.Thread(target=look)
     thread.start()

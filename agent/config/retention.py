@@ -102,7 +102,7 @@ class Pace(Section):
         default=2000, description="most rows deleted a second, so that billing does not feel it"
     )
     chunk_rows: Annotated[int, WholeNumber(1, 10_000)] = Field(
-        default=1000, description="rows of one DELETE, which is one transaction; small ones hold locks briefly"
+        default=1000, description="rows written down before they go together, in transactions of 100 at most"
     )
     replicas: Annotated[tuple[Annotated[SecretUrl, DatabaseUrl()], ...], BeforeValidator(split_commas)] = Field(
         default=(),
