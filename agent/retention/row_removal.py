@@ -180,8 +180,9 @@ class RowRemoval:
         ids = list(chunk)
         for start in range(0, len(ids), TRANSACTION_ROWS):
             piece = {row_id: chunk[row_id] for row_id in ids[start : start + TRANSACTION_ROWS]}
-            yield from self._paced()
-            self.progress.check_lease()
+            if start:  # it was asked for the chunk a moment ago
+                yield from self._paced()
+                self.progress.check_lease()
             started = self.gait.start()
             gone = yield from self._through_locks({row_id: each.row.crc for row_id, each in piece.items()})
             self.gait.went(len(gone), started)
