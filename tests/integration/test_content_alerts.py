@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from agent.config.connections import OpenSearchSettings
 from agent.content.evaluate import LEAST_SHIFT_SECONDS, measured_shift
 from agent.content.monitors import install_monitors, monitor
-from agent.opensearch.client import open_cluster
 from tests.integration.alerting import ALERTS, Documents, acts, ago, declared, errors, evaluated, fires
 from tests.integration.content_seed import Corner, document
+from tests.least_privilege import administrators_cluster
 
 pytestmark = pytest.mark.integration
 
@@ -152,7 +151,7 @@ def test_the_shift_is_what_rows_needed_to_arrive(corner: Corner, delay: int, shi
 
 
 def test_a_real_node_without_the_plugin_is_recognised(opensearch: str) -> None:
-    cluster = open_cluster(OpenSearchSettings.model_validate({"hosts": [opensearch]}))
+    cluster = administrators_cluster(opensearch)
     try:
         made = [monitor(alert, audit_index="a", state_index="s", shift_seconds=60) for alert in ALERTS.values()]
         report = install_monitors(cluster, made)

@@ -6,12 +6,11 @@ import datetime as dt
 
 import pytest
 
-from agent.config.connections import OpenSearchSettings
 from agent.content.evaluate import evaluate, measured_shift
 from agent.content.monitors import monitor
-from agent.opensearch.client import open_cluster
 from tests.integration.alerting import ALERTS, NOW, SHIFT, Documents, ago, declared, errors, evaluated, fires, triggered
 from tests.integration.content_seed import LEDGER, Corner, document, state
+from tests.least_privilege import administrators_cluster
 
 pytestmark = pytest.mark.integration
 
@@ -93,7 +92,7 @@ def test_a_search_that_the_node_refuses_is_told_and_keeps_no_other_alert_from_be
     corner.node.call("PUT", f"/{corner.audit}/_mapping", body=essay)
     corner.write([document(ago(n), context={"exception": "E", "essay": "long"}) for n in range(1, 5)])
     by_text = declared(match={"severity": "error"}, group_by="context.essay", threshold=1)
-    cluster = open_cluster(OpenSearchSettings.model_validate({"hosts": [opensearch]}))
+    cluster = administrators_cluster(opensearch)
     names = {"audit_index": corner.audit, "state_index": corner.state}
     try:
         now = int(NOW.timestamp() * 1000)
