@@ -1,6 +1,6 @@
 """Verification: windows of ids compared by count and checksum, those that differ taken apart down to ids.
 
-    windows ──▶ equal? ──yes──▶ (deep: documents derived again) ──▶ next
+    windows ──▶ all parts equal? ──yes──▶ (deep: documents derived again) ──▶ next
                   │no
                   ▼
     ids and checksums of both sides ──▶ suspects ──▶ judged afresh ──▶ drift ──▶ repaired
@@ -12,7 +12,7 @@ index first. What a slice finds is repaired before the next one begins, so memor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.verifying.deep import Deep
@@ -27,6 +27,14 @@ Slices = Iterator[float]
 
 IDS_LISTED_AT_ONCE = 10_000  # however wide a window is: memory does not grow with it
 WINDOWS_A_BLOCK = 10  # one question to OpenSearch for so many to MySQL: asking is most of its cost
+# Two differences that cancel each other out in a sum are seen if they lie in different parts of a window; more parts
+# than this, times the windows of a block, are no answer of one request any more.
+MOST_PARTS = 100
+
+
+def part_width(window_rows: int) -> int:
+    """Return the width of a window's parts in ids: a window is a whole number of them."""
+    return window_rows // max(parts for parts in range(1, MOST_PARTS + 1) if window_rows % parts == 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +81,11 @@ class Verification:
     def _block(self, low: int, high: int, findings: Findings, settled: set[int]) -> Generator[None, None, bool]:
         """Compare some windows; return whether there was nothing in any of them."""
         width = self.window_rows
-        theirs = self.documents.windows(low, high, width)
+        theirs = self.documents.windows(low, high, part_width(width))
         counted = 0
         for number in range(low // width, high // width + 1):
             first, last = max(low, number * width), min(high, (number + 1) * width - 1)
-            counted += yield from self._window(first, last, theirs.get(number), findings, settled)
+            counted += yield from self._window(first, last, theirs, findings, settled)
             findings.at = last
             yield
             if findings.scope.deep:
@@ -88,20 +96,27 @@ class Verification:
         return not counted
 
     def _window(
-        self, low: int, high: int, theirs: DocumentWindow | None, findings: Findings, settled: set[int]
+        self, low: int, high: int, theirs: Mapping[int, DocumentWindow], findings: Findings, settled: set[int]
     ) -> Generator[None, None, int]:
-        """Compare one window; return how many rows and documents are in it."""
-        rows, row_sum = self._rows_in(low, high)
-        documents, document_sum = (theirs.count, theirs.crc_sum) if theirs else (0, 0)
+        """Compare one window, part by part; return how many rows and documents are in it."""
+        width = part_width(self.window_rows)
+        numbers = range(low // width, high // width + 1)
+        ours = {part.start // width: (part.rows, part.crc_sum) for part in self.windows.windows(low, high, width)}
+        stored = {number: (theirs[number].count, theirs[number].crc_sum) for number in numbers if number in theirs}
+        rows, documents = (sum(count for count, _ in side.values()) for side in (ours, stored))
         findings.rows += rows
         findings.documents += documents
         # Documents that changed places leave the sums alone: a deep look goes by ids whatever the sums say.
-        if (rows, row_sum) != (documents, document_sum) or (findings.scope.deep and rows):
+        unequal = [
+            number for number in numbers if ours.get(number) != stored.get(number) or (findings.scope.deep and rows)
+        ]
+        if unequal:
             reason = self._reason_for_all(low, high, documents) if rows == 0 else None
             if reason is not None:
                 findings.explained[str(reason)] += documents
             else:
-                for suspects in self._suspects(low, high):
+                first, last = max(low, unequal[0] * width), min(high, (unequal[-1] + 1) * width - 1)
+                for suspects in self._suspects(first, last):
                     yield from self._settle([row_id for row_id in suspects if row_id not in settled], findings)
         return rows + documents
 
@@ -137,11 +152,6 @@ class Verification:
                 theirs.setdefault(document.id, []).append(document.crc)
             rows = self.windows.ids_and_crcs(first, last)
             yield [row_id for row_id, crc in rows if theirs.pop(row_id, None) != [crc]] + list(theirs)
-
-    def _rows_in(self, low: int, high: int) -> tuple[int, int]:
-        """Return how many rows a window has, and the sum of their checksums."""
-        found = next(iter(self.windows.windows(low, high, self.window_rows)), None)
-        return (found.rows, found.crc_sum) if found else (0, 0)
 
     def _settle(
         self, ids: Sequence[int], findings: Findings, altered: dict[int, list[str]] | None = None

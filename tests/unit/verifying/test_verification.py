@@ -17,7 +17,7 @@ from agent.verifying.findings import Drift, Findings, Scope
 from agent.verifying.judging import Judge
 from agent.verifying.knowledge import Front, Knowledge, Removed
 from agent.verifying.repair import Repair
-from agent.verifying.verification import Verification
+from agent.verifying.verification import Verification, part_width
 from tests.unit.verifying.rows import builder, row
 from tests.unit.verifying.sides import Index, Table
 
@@ -37,6 +37,7 @@ class Sides:
     table: Table = field(default_factory=Table)
     index: Index = field(default_factory=Index)
     watermark: int = 0
+    window_rows: int = WIDTH
     journal: list[int] = field(default_factory=list)
 
     def fill(self, ids: list[int]) -> None:
@@ -67,7 +68,7 @@ class Sides:
             judge=Judge(**parts, knowledge=knowledge, place=lambda row: place(str(row[1]))[0]),
             deep=Deep(**parts, builder=builder),
             repair=Repair(documents=self.index, ship=self.index.ship, record=self.journal.extend),
-            window_rows=WIDTH,
+            window_rows=self.window_rows,
             clock=lambda: 0.0,
         )
         return work.slices(findings)
@@ -136,9 +137,11 @@ IDS = st.lists(st.integers(1, 60) | st.integers(10**9, 10**9 + 30), min_size=4, 
 
 
 @settings(max_examples=60, deadline=None)
-@given(ids=IDS, data=st.data())
-def test_every_planted_id_is_named_with_its_kind_and_nothing_else(ids: list[int], data: st.DataObject) -> None:
-    sides = Sides()
+@given(ids=IDS, window_rows=st.sampled_from([1, 7, 10, 130, 600, 10_000]), data=st.data())
+def test_every_planted_id_is_named_with_its_kind_and_nothing_else(
+    ids: list[int], window_rows: int, data: st.DataObject
+) -> None:
+    sides = Sides(window_rows=window_rows)
     sides.fill(ids)
     plantings = data.draw(
         st.dictionaries(st.sampled_from(ids), st.sampled_from([*PLAIN, *IN_PLACE]), max_size=len(ids))
@@ -165,8 +168,8 @@ def test_every_planted_id_is_named_with_its_kind_and_nothing_else(ids: list[int]
 
 
 def test_documents_that_changed_places_are_found_by_a_deep_look() -> None:
-    """Their window's sum is what it was."""
-    sides = Sides()
+    """The sum of that part of their window is what it was."""
+    sides = Sides(window_rows=1000)
     sides.fill([1, 2, 3, 4, 5, 6, 7])
     (first,), (other,) = sides.index.of(2), sides.index.of(5)
     sides.index.put(replace(first, id=5, key="i:5"))
@@ -175,6 +178,24 @@ def test_documents_that_changed_places_are_found_by_a_deep_look() -> None:
     assert named(sides.verify()) == {}
     assert named(sides.verify(deep=True, repair=True)) == {Drift.DIFFERENT: [2, 5]}
     assert named(sides.verify(deep=True)) == {}
+
+
+def test_differences_that_cancel_each_other_out_in_a_window_are_found_in_its_parts() -> None:
+    sides = Sides(window_rows=10_000)
+    sides.fill(list(range(1, 1001)))
+    for row_id, change in ((7, 1), (777, -1)):
+        (stored,) = sides.index.of(row_id)
+        sides.index.put(replace(stored, crc=(stored.crc or 0) + change))
+
+    assert named(sides.verify()) == {Drift.DIFFERENT: [7, 777]}
+
+
+@pytest.mark.parametrize(
+    ("window_rows", "ids"),
+    [(1, 1), (99, 1), (100, 1), (101, 101), (300, 3), (10_000, 100), (9_973, 9_973), (1_000_000, 10_000)],
+)
+def test_a_window_is_a_whole_number_of_parts_and_of_a_hundred_at_most(window_rows: int, ids: int) -> None:
+    assert part_width(window_rows) == ids
 
 
 @pytest.mark.parametrize("row_id", [8, 9, WIDTH, 19, 25, 10**9, 2**63 - 1])
