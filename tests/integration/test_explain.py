@@ -167,6 +167,7 @@ def test_the_document_is_exactly_what_sync_sends(world: World) -> None:
     assert "hunter2" not in before[-1].stdout
 
 
+@pytest.mark.own_accounts("reads the node past the agent")
 def test_the_bytes_are_those_that_sync_sends(world: World) -> None:
     """Whatever the context holds: no digit of a large number, no order of keys and no escape is another."""
     world.database.fill(20)

@@ -8,7 +8,7 @@ from agent.mysql.windows import WindowReader
 from tests.integration.mysql_source import opened, reader
 from tests.world import Database
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.own_accounts("has tables that no grant names")]
 TABLE = "mod_impulsecore_audit_log"
 
 # column type, a value, another value

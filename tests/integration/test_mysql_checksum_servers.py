@@ -19,7 +19,7 @@ from tests.integration.mysql_source import opened, reader
 from tests.integration.test_mysql_checksum import STORED
 from tests.world import Database, World
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.own_accounts("has tables that no grant names")]
 # What a host may change between the day a row is shipped and the day it is verified.
 OTHER_DEFAULTS = (
     "--default-time-zone=+05:30",

@@ -264,12 +264,14 @@ def test_a_missing_delete_grant_is_found_without_deleting(database: Database) ->
     assert database.count() == 3
 
 
+@pytest.mark.own_accounts("asks as root")
 def test_root_has_needless_privileges(database: Database) -> None:
     opened_database, _ = opened(database.url)
 
     assert needless_privileges(opened_database)
 
 
+@pytest.mark.own_accounts("asks as who may ask replicas")
 def test_a_server_that_is_no_replica_has_no_known_lag(database: Database) -> None:
     opened_database, _ = opened(database.url)
 

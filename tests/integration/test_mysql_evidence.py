@@ -85,6 +85,7 @@ def same(probe: Probe, now: frozenset[str], first: frozenset[str]) -> bool:
     return now == first if probe.name in EXACT else now >= first
 
 
+@pytest.mark.own_accounts("knows what each of its own servers offers")
 def test_every_server_offers_one_exact_kind_of_evidence_or_none(
     probed: Database, request: pytest.FixtureRequest
 ) -> None:

@@ -42,6 +42,7 @@ def test_every_shape_met_in_the_field_is_read(database: Database, kind: Kind) ->
     assert all(isinstance(row[0], int) and isinstance(row[-1], int) for row in batch.rows)
 
 
+@pytest.mark.own_accounts("has tables that no grant names")
 def test_names_with_quotes_and_percent_signs_are_only_names(database: Database) -> None:
     name = "a`b; DROP TABLE x -- %s"
     quoted = "`" + name.replace("`", "``").replace("%", "%%") + "`"
@@ -72,6 +73,7 @@ def test_a_wrong_column_suggests_the_near_name(database: Database) -> None:
     assert "did you mean severity" in refused(database, columns={"severity": "severty"})
 
 
+@pytest.mark.own_accounts("has tables that no grant names")
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
@@ -89,6 +91,7 @@ def test_a_table_that_cannot_be_tailed_is_refused(database: Database, columns: s
     assert words in refused(database, table="odd")
 
 
+@pytest.mark.own_accounts("has tables that no grant names")
 def test_an_id_that_leads_a_longer_key_will_do(database: Database) -> None:
     database.execute("CREATE TABLE parted (id INT AUTO_INCREMENT, created_at DATETIME, PRIMARY KEY (id, created_at))")
 
@@ -97,6 +100,7 @@ def test_an_id_that_leads_a_longer_key_will_do(database: Database) -> None:
     assert table.id_index == "PRIMARY"
 
 
+@pytest.mark.own_accounts("has tables that no grant names")
 def test_a_view_is_refused(database: Database) -> None:
     database.execute(f"CREATE VIEW seen AS SELECT * FROM {TABLE}")
 

@@ -62,6 +62,7 @@ def test_a_deleted_index_is_created_again(corner: Corner) -> None:
     assert corner.ship([corner.document(1)]) == {}
 
 
+@pytest.mark.own_accounts("deletes templates, which the agent never does")
 def test_deleted_templates_are_installed_before_the_next_index_is_born(corner: Corner) -> None:
     corner.templates.install()
     for path in (
@@ -87,6 +88,7 @@ def test_a_template_a_person_changed_is_kept_on_the_real_node_too(corner: Corner
     assert {line.action for line in corner.templates.inspect()} == {Action.UNCHANGED}
 
 
+@pytest.mark.own_accounts("closes an index, which the agent never does")
 def test_a_closed_index_is_named_and_taken_up_again_when_opened(corner: Corner) -> None:
     corner.partitions.ensure("2026.11", {})
     corner.cluster.call("POST", url_path(corner.index(), "_close"))
