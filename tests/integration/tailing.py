@@ -96,7 +96,7 @@ class Watched:
     def table_ids(self) -> set[int]:
         return {int(row[0]) for row in self.world.database.execute(f"SELECT id FROM {TABLE}")}
 
-    def caught_up(self) -> None:
+    def caught_up(self, *, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until every visible row is settled and nothing is open."""
         highest = max(self.table_ids(), default=0)
 
@@ -104,7 +104,7 @@ class Watched:
             progress = self.progress()
             return not progress.gaps and progress.watermark >= highest
 
-        until(settled, f"caught up to {highest}", told=self.state)
+        until(settled, f"caught up to {highest}", seconds=seconds, told=self.state)
 
     def journaled(self, kind: str) -> list[dict[str, Any]]:
         self.world.refresh()

@@ -64,6 +64,7 @@ def left(given: Mapping[str, str], name: str) -> list[str]:
     return databases + indices + documents
 
 
+@pytest.mark.own_accounts("runs the demo's own agent")
 def test_eight_screens_tell_the_main_job_and_what_they_made_is_gone(given: dict[str, str]) -> None:
     code, printed = ended(tour(given))
 

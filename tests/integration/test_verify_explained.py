@@ -165,6 +165,7 @@ def test_interrupted_it_says_how_far_it_came_and_nothing_more(world: World) -> N
         assert '"complete":false' in stdout
 
 
+@pytest.mark.own_accounts("reads the server's counters")
 def test_no_window_scans_the_table(world: World, database: Database) -> None:
     """Bounded statements: each touches the rows of its window, whatever the table's size and however ids jump."""
     database.fill(3000)
