@@ -14,32 +14,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import pymysql.converters
 import sqlalchemy
-from pymysql.constants import FIELD_TYPE
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import PoolProxiedConnection
 
 from agent.config.secrets import read_secret_file
 from agent.errors import ConfigError, TemporaryError
+from agent.mysql.session import connect_arguments, first_statements
 from agent.mysql.source import SourceSettings
-from agent.mysql.tls import Unconfigured, tls_arguments
+from agent.mysql.tls import Unconfigured
 from agent.mysql.translation import translated
 
 _POOL_SIZE = 2  # the tail and one slow job; more connections would only burden the billing database
 _POOL_OVERFLOW = 3
 _RECYCLE_SECONDS = 1800  # below the wait_timeout most hosts set
-_TABLE_LOCK_WAIT_SECONDS = 5  # behind an ALTER TABLE; the step is simply repeated
-_ROW_LOCK_WAIT_SECONDS = 1  # only deletes wait for row locks, and whoever writes the audit log goes first
-_INTEGER_TYPES = (
-    FIELD_TYPE.TINY,
-    FIELD_TYPE.SHORT,
-    FIELD_TYPE.LONG,
-    FIELD_TYPE.LONGLONG,
-    FIELD_TYPE.INT24,
-    FIELD_TYPE.YEAR,
-)
 Params = Sequence[int | str | bytes | None]
 ResultRow = tuple[Any, ...]
 
@@ -170,7 +159,7 @@ def database_at(text: str, source: SourceSettings, *, read_timeout_seconds: floa
     seconds = read_timeout_seconds or source.read_timeout_seconds
     engine = sqlalchemy.create_engine(
         url,
-        connect_args=_connect_arguments(source, driver, seconds),
+        connect_args=connect_arguments(source, driver, seconds),
         pool_size=_POOL_SIZE,
         max_overflow=_POOL_OVERFLOW,
         pool_timeout=seconds,
@@ -182,7 +171,7 @@ def database_at(text: str, source: SourceSettings, *, read_timeout_seconds: floa
     _read_password_at_connect(engine, source, url.password if text != source.url.get_secret_value() else None)
     if driver == "pymysql" and source.tls is None:
         sqlalchemy.event.listen(engine, "do_connect", lambda _d, _r, args, named: Unconfigured(*args, **named))
-    sqlalchemy.event.listen(engine, "connect", lambda raw, _record: _set_up(Connection(raw), seconds))
+    sqlalchemy.event.listen(engine, "connect", lambda raw, _record: _greet(raw, seconds))
     return Database(engine, lambda other: database_at(text, source, read_timeout_seconds=other))
 
 
@@ -202,21 +191,6 @@ def _url(text: str) -> URL:
     return url.set(drivername=f"mysql+{driver}")
 
 
-def _connect_arguments(source: SourceSettings, driver: str, read_timeout_seconds: float) -> dict[str, Any]:
-    arguments: dict[str, Any] = {
-        "charset": "utf8mb4",
-        "autocommit": True,
-        "connect_timeout": max(1, round(source.connect_timeout_seconds)),
-        "read_timeout": max(1, round(read_timeout_seconds)),
-        "write_timeout": max(1, round(read_timeout_seconds)),
-        **tls_arguments(source.tls, driver),
-    }
-    if driver == "pymysql":
-        to_int = dict.fromkeys(_INTEGER_TYPES, int)
-        arguments["conv"] = {**pymysql.converters.encoders, **to_int}
-    return arguments
-
-
 def _read_password_at_connect(engine: sqlalchemy.Engine, source: SourceSettings, own: str | None) -> None:
     """Connect with the URL's `own` password if it is not the source's URL and has one, else with the source's."""
 
@@ -233,20 +207,9 @@ def _read_password_at_connect(engine: sqlalchemy.Engine, source: SourceSettings,
     sqlalchemy.event.listen(engine, "do_connect", put_password)
 
 
-def _set_up(connection: Connection, read_timeout_seconds: float) -> None:
-    # the server gives up a little before the client does, so that no statement runs on for nobody
-    limit_seconds = max(1.0, read_timeout_seconds - 1)
-    is_mariadb = "mariadb" in connection.server_version.lower()
-    limit = (
-        f"max_statement_time = {limit_seconds:.0f}"
-        if is_mariadb
-        else f"max_execution_time = {limit_seconds * 1000:.0f}"
-    )
-    connection.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-    # init_connect may have switched autocommit off behind the driver's back; limits for careless people would cut lists
-    # of locks short or refuse a comparison; ANSI_QUOTES, padded CHARs and strict dates would change our statements
-    connection.execute(
-        "SET SESSION autocommit = 1, time_zone = '+00:00', sql_mode = '', "
-        "sql_select_limit = 18446744073709551615, sql_big_selects = 1, completion_type = 0, "
-        f"lock_wait_timeout = {_TABLE_LOCK_WAIT_SECONDS}, innodb_lock_wait_timeout = {_ROW_LOCK_WAIT_SECONDS}, {limit}"
-    )
+def _greet(raw: Any, read_timeout_seconds: float) -> None:
+    connection = Connection(raw)
+    for statement in first_statements(connection.server_version, read_timeout_seconds):
+        connection.execute(statement)
+    if hasattr(raw, "_read_timeout"):  # PyMySQL
+        raw._read_timeout = max(1, round(read_timeout_seconds))

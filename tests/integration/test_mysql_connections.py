@@ -111,12 +111,13 @@ def test_a_url_that_is_none_is_refused_without_showing_it(url: str) -> None:
     assert isinstance(problem(source(url.format(SECRET))), ConfigError)
 
 
-def test_a_silent_server_is_noticed_within_the_timeout() -> None:
+@pytest.mark.parametrize("patience", ["read_timeout_seconds", "connect_timeout_seconds"])
+def test_a_silent_server_is_noticed_within_the_shorter_of_both_timeouts(patience: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         before = time.monotonic()
 
-        error = problem(source(f"mysql+pymysql://u@127.0.0.1:{port}/d", read_timeout_seconds=1))
+        error = problem(source(f"mysql+pymysql://u@127.0.0.1:{port}/d", **{patience: 1}))
 
         assert isinstance(error, TemporaryError)
         assert time.monotonic() - before < 10
