@@ -212,4 +212,4 @@ def _greet(raw: Any, read_timeout_seconds: float) -> None:
     for statement in first_statements(connection.server_version, read_timeout_seconds):
         connection.execute(statement)
     if hasattr(raw, "_read_timeout"):  # PyMySQL
-        raw._read_timeout = max(1, round(read_timeout_seconds))
+        raw._read_timeout = max(1, round(read_timeout_seconds))  # noqa: SLF001  it has no door for this
