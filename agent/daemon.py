@@ -14,13 +14,10 @@ job runs behind one guard: `schedule` would neither reschedule a job that raised
 
 from __future__ import annotations
 
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import Protocol, TypeVar
 
 import schedule
@@ -216,21 +213,3 @@ class _SlowJob:
         if wait is not None:
             self._run, self.is_over = run, False
         return wait
-
-
-@contextmanager
-def stop_on_signals(stop: threading.Event, said: Callable[[str], None]) -> Iterator[None]:
-    """Set `stop` at the first SIGTERM or SIGINT; the second one finds the system's own handlers and ends at once."""
-
-    def first(number: int, _frame: FrameType | None) -> None:
-        for each in before:
-            signal.signal(each, signal.SIG_DFL)
-        stop.set()
-        said(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, first) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -13,8 +13,8 @@ from agent.cli.app import Application
 from agent.cli.bar import bar
 from agent.cli.line import Line
 from agent.cli.output import json_option, print_json, print_line
-from agent.daemon import stop_on_signals
 from agent.errors import ConfigError, TemporaryError
+from agent.stop_signals import stop_on_signals
 from agent.verifying.backfill import Backfill, Share
 from agent.verifying.findings import MOST_ID
 

@@ -14,11 +14,11 @@ from agent.cli.app import Application
 from agent.cli.bar import Bar, bar
 from agent.cli.line import Line
 from agent.cli.output import json_option, print_json, print_line
-from agent.daemon import stop_on_signals
 from agent.errors import TemporaryError
 from agent.mapping.catalogue import Catalogue
 from agent.mysql.lease import Lease
 from agent.opensearch.reindex import Rebuild
+from agent.stop_signals import stop_on_signals
 from agent.verifying.concrete import ConcreteIndices
 from agent.verifying.rebuild import PartitionRebuild, Rebuilt
 

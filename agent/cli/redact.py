@@ -9,8 +9,8 @@ import click
 from agent.cli.app import Application
 from agent.cli.bar import bar
 from agent.cli.output import json_option, print_json, print_line
-from agent.daemon import stop_on_signals
 from agent.errors import TemporaryError
+from agent.stop_signals import stop_on_signals
 from agent.verifying.scan import Scanned, scan
 
 FOUND = 3

@@ -12,12 +12,12 @@ from agent.cli.app import Application
 from agent.cli.output import json_option, print_json, print_line
 from agent.cli.pause import who
 from agent.cli.retaining import Retaining
-from agent.daemon import stop_on_signals
 from agent.errors import TemporaryError
 from agent.retention.plan import Plan, SidePlan
 from agent.retention.report import Report
 from agent.retention.run import BrakeRefused
 from agent.retention.slices import Slice, Stopped, drive
+from agent.stop_signals import stop_on_signals
 
 BRAKE_REFUSED = 4
 INTERRUPTED = 130

@@ -16,13 +16,14 @@ from agent.cli.app import Application, now_text
 from agent.cli.jobs import Jobs
 from agent.cli.line import Line
 from agent.cli.reporting import Reporting
-from agent.daemon import Daemon, Steps, stop_on_signals
+from agent.daemon import Daemon, Steps
 from agent.errors import AgentError, ConfigError, PermanentError, TemporaryError
 from agent.observing.events import Event
 from agent.observing.health import State
 from agent.observing.http import HttpServer
 from agent.observing.metrics import CONTENT_TYPE
 from agent.state import LeaseLost
+from agent.stop_signals import stop_on_signals
 
 MEASURE_SECONDS = 2.0
 TEMPLATES_SECONDS = 300

@@ -14,8 +14,8 @@ from agent.cli.app import Application
 from agent.cli.bar import Bar, bar
 from agent.cli.line import Line
 from agent.cli.output import json_option, print_json, print_line
-from agent.daemon import stop_on_signals
 from agent.errors import TemporaryError
+from agent.stop_signals import stop_on_signals
 
 LEASE_SECONDS = 10.0
 TRIES = 5

@@ -18,10 +18,10 @@ from agent.cli.line import Line
 from agent.cli.output import json_option, print_json, print_line
 from agent.cli.pause import who
 from agent.cli.verification import Ship, ago, calendar, verification
-from agent.daemon import stop_on_signals
 from agent.errors import ConfigError, TemporaryError
 from agent.opensearch.client import Patience
 from agent.row import Row
+from agent.stop_signals import stop_on_signals
 from agent.tailing.gaps import Progress
 from agent.verifying.findings import MOST_ID, Drift, Findings, Scope
 from agent.verifying.since import first_id_since

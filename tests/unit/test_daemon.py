@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 import schedule
 
-from agent.daemon import BEAT_SECONDS, STANDBY_SECONDS, Daemon, Steps, stop_on_signals
+from agent.daemon import BEAT_SECONDS, STANDBY_SECONDS, Daemon, Steps
 from agent.errors import ConfigError, PermanentError, TemporaryError
 
 AWAY = TemporaryError("away", kind="unreachable")
@@ -305,33 +301,3 @@ def test_daily_and_weekly_jobs_are_at_utc() -> None:
     stage.daemon.weekly("sunday", "04:10", "verify", lambda: iter(()))
     assert [str(job.at_time) for job in stage.daemon.scheduler.jobs] == ["03:20:00", "04:10:00"]
     assert [str(job.at_time_zone) for job in stage.daemon.scheduler.jobs] == ["UTC", "UTC"]
-
-
-SIGNALLED = """
-import signal, sys, threading, time
-from agent.daemon import stop_on_signals
-stop = threading.Event()
-with stop_on_signals(stop, lambda name: print("told", name, flush=True)):
-    print("ready", flush=True)
-    stop.wait()
-    print("draining", flush=True)
-    time.sleep(60)
-"""
-
-
-@pytest.mark.parametrize(("first", "second"), [("SIGTERM", "SIGTERM"), ("SIGINT", "SIGTERM"), ("SIGTERM", "SIGINT")])
-def test_the_first_signal_asks_and_the_second_ends_at_once(first: str, second: str) -> None:
-    with subprocess.Popen([sys.executable, "-c", SIGNALLED], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as it:
-        assert it.stdout
-        assert it.stdout.readline() == b"ready\n"
-        os.kill(it.pid, getattr(signal, first))
-        assert {it.stdout.readline(), it.stdout.readline()} == {f"told {first}\n".encode(), b"draining\n"}
-        os.kill(it.pid, getattr(signal, second))
-        assert it.wait(10) == -getattr(signal, second)
-
-
-def test_signal_handlers_are_put_back() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with stop_on_signals(threading.Event(), lambda _name: None):
-        assert signal.getsignal(signal.SIGTERM) != before
-    assert signal.getsignal(signal.SIGTERM) == before
