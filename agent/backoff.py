@@ -9,7 +9,7 @@ FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 60.0
 
 # Kinds of failures that only a person heals: a verb that somebody waits for does not sit them out.
-HOPELESS = frozenset({"missing_index", "forbidden", "closed_index", "tls"})
+HOPELESS = frozenset({"missing_index", "forbidden", "closed_index", "tls", "large_answer"})
 
 # What one row may need: a batch is cut no smaller, and a single document above it that is «too large» is so by itself.
 LEAST_BYTES = 64 * 1024

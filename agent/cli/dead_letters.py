@@ -138,7 +138,6 @@ def _replayed(app: Application, ids: list[int]) -> _Replayed:
         # One row a request: rare enough, and the outcome is that row's alone.
         shipped = shipper.ship(rows, max_bytes).counts if shipper else {}
         if shipped.get("indexed"):
-            app.dead_letters.drop([row_id])
             done.indexed.append(row_id)
         elif shipped.get("refused"):
             done.left[row_id] = "expired: not indexed again"

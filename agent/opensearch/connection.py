@@ -34,7 +34,7 @@ from agent.opensearch.driver import (
 
 # A node that does not even accept in this time is as good as gone: the next one is tried.
 CONNECT_TIMEOUT_SECONDS = 10.0
-LONGEST_ANSWER_BYTES = 1 << 30
+LONGEST_ANSWER_BYTES = 256 << 20
 
 
 class NodeConnection(Urllib3HttpConnection):
@@ -74,6 +74,10 @@ class NodeConnection(Urllib3HttpConnection):
         raise HTTP_EXCEPTIONS.get(answer.status, TransportError)(answer.status, "", parsed, wait)
 
 
+class TooLongAnswer(http.client.HTTPException):
+    """An answer that was not read: it would not fit."""
+
+
 class _TimelyResponse(http.client.HTTPResponse):
     """An answer whose end, too, must come within the time-out: the driver's own starts anew with every piece."""
 
@@ -84,10 +88,10 @@ class _TimelyResponse(http.client.HTTPResponse):
             self.fp = io.BufferedReader(_Timely(self.fp.detach(), sock, seconds))
 
     def begin(self) -> None:
-        """Read the headers; a length that no cluster means is not made room for."""
+        """Read the headers; for an answer longer than any that is wanted no room is made."""
         super().begin()
         if (self.length or 0) > LONGEST_ANSWER_BYTES:
-            raise http.client.HTTPException(f"an answer of {self.length} bytes")
+            raise TooLongAnswer(f"an answer of {self.length} bytes")
 
 
 class _Timely(io.RawIOBase):

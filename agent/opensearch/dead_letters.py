@@ -73,6 +73,10 @@ class DeadLetters(Protocol):
         """Return the ids in [lo, hi] that are dead letters."""
         ...
 
+    def highest_id(self) -> int | None:
+        """Return the highest id that is a dead letter, None when there is none."""
+        ...
+
 
 class ClusterDeadLetters:
     """Documents `<instance>:<id>` in the dead-letter index."""
@@ -147,6 +151,12 @@ class ClusterDeadLetters:
             lo = hits[-1]["sort"][0] + 1
         return found
 
+    def highest_id(self) -> int | None:
+        """Return the last one; see `DeadLetters`."""
+        body = {"size": 1, "sort": [{"id": "desc"}], "_source": False, "query": self._between(0, _HIGHEST_ID)}
+        hits = self._search.search_or_empty(body)["hits"]["hits"]
+        return int(hits[0]["sort"][0]) if hits else None
+
     def _put_once(self, letters: Mapping[str, DeadLetter], at: str) -> dict[str, DeadLetter]:
         """Try each letter once, based on what is kept now; return those another writer came first with."""
         kept = self._kept_by_key(list(letters))
@@ -172,7 +182,9 @@ class ClusterDeadLetters:
         return lost
 
     def _kept_by_key(self, keys: list[str]) -> dict[str, dict[str, Any]]:
-        answer = self._cluster.answer("POST", url_path(self._index, "_mget"), body={"ids": keys}, accept=(404,))
+        # Not the rows: five hundred of them may be hundreds of megabytes.
+        params, body = {"_source_includes": "attempts,first_at"}, {"ids": keys}
+        answer = self._cluster.answer("POST", url_path(self._index, "_mget"), params=params, body=body, accept=(404,))
         found = {}
         for entry in answer.body.get("docs", ()):
             error = entry.get("error")

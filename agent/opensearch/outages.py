@@ -10,8 +10,10 @@ import ssl
 
 from agent.errors import TemporaryError
 from agent.opensearch.answers import printable
-from agent.opensearch.connection import causes
+from agent.opensearch.connection import TooLongAnswer, causes
 from agent.opensearch.driver import ConnectionTimeout, NodeError, SSLError
+
+_SMALLER = "ask for fewer rows at once; `export` takes any number"
 
 
 def outage(failure: NodeError, *, where: str, hosts: str) -> TemporaryError:
@@ -19,10 +21,13 @@ def outage(failure: NodeError, *, where: str, hosts: str) -> TemporaryError:
     if isinstance(failure, ConnectionTimeout):
         got = f"{hosts} gave no answer in time; whether the request was carried out is unknown"
         return TemporaryError("OpenSearch did not answer", where=where, got=got, kind="timeout")
-    cause = _root_cause(causes(failure.args[2]))
+    chain = causes(failure.args[2])
+    cause = _root_cause(chain)
     if isinstance(failure, SSLError):
         got = f"{hosts}: {cause}"
         return TemporaryError("TLS to OpenSearch failed", where=where, got=got, remedy=_tls_remedy(cause), kind="tls")
+    if any(isinstance(error, TooLongAnswer) for error in chain):
+        return TemporaryError("the answer is too large", where=where, got=cause, remedy=_SMALLER, kind="large_answer")
     remedy = "check that it runs and that opensearch.hosts names its address"
     if "without response" in cause:
         remedy = "if the port speaks TLS, write https:// in opensearch.hosts"

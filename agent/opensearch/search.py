@@ -12,8 +12,14 @@ from typing import Any
 
 from agent.errors import TemporaryError
 from agent.opensearch.client import Cluster, url_path
+from agent.opensearch.connection import dumped
 
 PAGE_ROWS = 1000
+# Of whole documents, each of which may be megabytes: a page is aimed at so many bytes, by what the one before it held,
+# and begins small.
+PAGE_BYTES = 8 << 20
+FIRST_PAGE_ROWS = 25
+GROWTH_OF_PAGES = 4
 KEEP_ALIVE = "5m"  # how long a consumer may take over one page
 # Below every server's default for search.max_buckets (65 535), and an answer of a few hundred kilobytes at most.
 WINDOWS_PER_REQUEST = 5000
@@ -74,28 +80,44 @@ class Search:
     ) -> Iterator[list[dict[str, Any]]]:
         """Return all hits in pages from one point in time, which is closed at the end whatever happens.
 
-        `sort` must be total (end in a unique field), or hits are lost or repeated between pages.
+        A page has at most `size` hits, fewer where whole documents (no `_source` in the body) are heavy. `sort` must be
+        total (end in a unique field), or hits are lost or repeated between pages.
         """
         pit = self._open_pit()
+        is_whole = "_source" not in body
+        rows = min(size, FIRST_PAGE_ROWS) if is_whole else size
         after: list[Any] | None = None
         try:
             while True:
-                asked = {**body, "size": size, "sort": list(sort), "pit": {"id": pit, "keep_alive": KEEP_ALIVE}}
+                asked = {**body, "sort": list(sort), "pit": {"id": pit, "keep_alive": KEEP_ALIVE}}
                 asked.setdefault("track_total_hits", False)
                 if after is not None:
                     asked["search_after"] = after
-                answer = _whole(self._cluster.call("POST", "/_search", body=_exact(asked)), "POST /_search")
+                answer, rows = self._page(asked, rows)
                 pit = answer.get("pit_id", pit)
                 hits: list[dict[str, Any]] = answer["hits"]["hits"]
                 if hits:
                     yield hits
-                if len(hits) < size:
+                if len(hits) < rows:
                     return
                 after = hits[-1]["sort"]
+                if is_whole:
+                    rows = next_page_rows(rows, len(dumped(hits)), size)
         finally:
             # It ends by itself after the keep-alive; failing to end it early must not hide the real error.
             with suppress(TemporaryError):
                 self._cluster.answer("DELETE", "/_search/point_in_time", body={"pit_id": [pit]}, accept=(404,))
+
+    def _page(self, asked: dict[str, Any], rows: int) -> tuple[dict[str, Any], int]:
+        """Return one page and its number of rows: fewer than asked for where an answer with so many would not fit."""
+        while True:
+            try:
+                answer = self._cluster.call("POST", "/_search", body=_exact({**asked, "size": rows}))
+                return _whole(answer, "POST /_search"), rows
+            except TemporaryError as failure:
+                if failure.kind != "large_answer" or rows == 1:
+                    raise
+                rows = max(1, rows // GROWTH_OF_PAGES**2)
 
     def id_windows(self, instance: str, lo: int, hi: int, width: int) -> dict[int, Window]:
         """Return count and checksum sum of the ids in [lo, hi], by window number `id // width`; none for empty ones.
@@ -149,6 +171,11 @@ class Search:
         path = url_path(self._index, "_search", "point_in_time")
         answer = self._cluster.call("POST", path, params={"keep_alive": KEEP_ALIVE})
         return str(_whole(answer, path)["pit_id"])
+
+
+def next_page_rows(rows: int, size_bytes: int, most: int) -> int:
+    """Return how many rows the page after one of `rows` rows and so many bytes may have, at most `most`."""
+    return max(1, min(most, rows * GROWTH_OF_PAGES, rows * PAGE_BYTES // max(1, size_bytes)))
 
 
 def ids_between(instance: str, lo: int, hi: int) -> dict[str, Any]:

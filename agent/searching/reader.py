@@ -17,5 +17,5 @@ class Reader(Protocol):
         ...
 
     def pages(self, body: dict[str, Any], *, sort: Sequence[dict[str, Any]], size: int) -> Iterator[list[Hit]]:
-        """Return all hits in pages from one point in time; `search_after` in the body begins after that hit."""
+        """Return all hits in pages of at most `size`, from one point in time; `search_after` begins after that hit."""
         ...

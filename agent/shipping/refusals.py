@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from agent.errors import TemporaryError
 from agent.mapping.document import Document, DocumentBuilder
@@ -51,6 +52,7 @@ class Refusals:
         self._dead_letters = dead_letters
         self._now = now
         self._failed: Counter[Value] = Counter()
+        self._highest_letter: int | None = None
 
     def settle(self, request: Request, outcomes: Mapping[int, Outcome]) -> list[str]:
         """Bring every item to an end; return of what kind the dead letters are.
@@ -58,9 +60,11 @@ class Refusals:
         Raises TemporaryError, before anything is done about a document, when the cluster deferred some.
         """
         self._defer(request, outcomes)
-        kinds = [self._climb(request.rows[position], outcome) for position, outcome in outcomes.items()]
+        climbed = {position: self._climb(request.rows[position], outcome) for position, outcome in outcomes.items()}
+        dead = {position: kind for position, kind in climbed.items() if kind is not None}
         self._forgive(request.ids)
-        return [kind for kind in kinds if kind is not None]
+        self._clear({row[0] for position, row in enumerate(request.rows) if position not in dead})
+        return list(dead.values())
 
     def _defer(self, request: Request, outcomes: Mapping[int, Outcome]) -> None:
         """Raise for the first item that the cluster has to heal; look again at partitions that were not in place."""
@@ -85,6 +89,16 @@ class Refusals:
     def _forgive(self, ids: Iterable[int]) -> None:
         for row_id in ids if self._failed else ():
             self._failed.pop(row_id, None)
+
+    def _clear(self, taken: set[Any]) -> None:
+        """Drop the letters of rows that the index takes now: they were read again, and are dead no longer."""
+        if self._highest_letter is None:
+            # Asked once: rows above the last letter, all that a tail reads but after a restart, cost nothing then.
+            self._highest_letter = self._dead_letters.highest_id() or 0
+        if taken and min(taken) <= self._highest_letter:
+            old = self._dead_letters.ids_between(min(taken), max(taken)) & taken
+            if old:
+                self._dead_letters.drop(old)
 
     def _climb(self, row: Row, outcome: Outcome) -> str | None:
         """Try a row's document rung by rung; return of what it became a dead letter, None when it was taken."""
@@ -121,6 +135,8 @@ class Refusals:
             reason=outcome.reason,
             row=document.source,
         )
+        if self._highest_letter is not None:
+            self._highest_letter = max(self._highest_letter, letter.id)
         try:
             self._dead_letters.put([letter], self._now())
         except TemporaryError as failure:

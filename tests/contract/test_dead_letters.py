@@ -65,3 +65,11 @@ def test_instances_do_not_see_each_other(stores: Stores) -> None:
     other = stores.other("shop-2").dead_letters
     assert (other.count(), other.get(1), other.listed(), other.drop([1])) == (0, None, [], 0)
     assert stores.dead_letters.count() == 1
+
+
+def test_the_highest_id_is_that_of_the_last_letter_still_kept(stores: Stores) -> None:
+    assert stores.dead_letters.highest_id() is None
+    stores.dead_letters.put([letter(row_id) for row_id in (9, 3, 12)], FIRST)
+    assert stores.dead_letters.highest_id() == 12
+    stores.dead_letters.drop([12])
+    assert stores.dead_letters.highest_id() == 9

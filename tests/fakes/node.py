@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
 @dataclass
@@ -41,8 +43,7 @@ class StubNode:
 @contextmanager
 def stub_node(reply: Callable[[Request], Reply]) -> Iterator[StubNode]:
     """Serve on loopback until the end of the block."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _Handler)
     node = StubNode(f"http://127.0.0.1:{server.server_address[1]}", reply)
     _Handler.nodes[server.server_address[1]] = node
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -54,6 +55,15 @@ def stub_node(reply: Callable[[Request], Reply]) -> Iterator[StubNode]:
         server.server_close()
         thread.join()
         del _Handler.nodes[server.server_address[1]]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that hang up: many a test has them do so."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

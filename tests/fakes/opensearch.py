@@ -224,6 +224,10 @@ class FakeDeadLetters:
         """See `DeadLetters`."""
         return {row_id for row_id in self._kept if lo <= row_id <= hi}
 
+    def highest_id(self) -> int | None:
+        """See `DeadLetters`."""
+        return max(self._kept, default=None)
+
 
 class FakeJournal:
     """See `JournalStore`."""

@@ -62,6 +62,22 @@ def test_a_refused_row_is_kept_explained_replayed_and_cleared(world: World) -> N
     assert world.count() == 3
 
 
+@pytest.mark.parametrize("again", ["backfill", "rewind"])
+def test_a_refused_row_that_is_read_again_after_the_fix_is_a_dead_letter_no_longer(world: World, again: str) -> None:
+    rejected(world, "UTC_TIMESTAMP()")
+    strict(world, yes=False)
+    if again == "backfill":
+        assert world.run("backfill", "--from-id", "1", "--to-id", "3").code == 0
+    else:
+        assert world.run("checkpoint", "rewind", "--to-id", "0", "--yes").code == 0
+        assert world.run("sync").code == 0
+
+    assert world.run("status", "--json").json["dead_letters"] == 0
+    assert [world.run("explain", str(row_id), "--json").json["state"] for row_id in (1, 2)] == ["indexed"] * 2
+    assert world.run("verify", "--json").json["explained"] == {}
+    assert world.count() == 3
+
+
 def test_a_dropped_letter_is_journaled_and_explained(world: World) -> None:
     rejected(world, "UTC_TIMESTAMP()")
     assert world.run("dead-letters", "drop", "2").code == 2

@@ -8,9 +8,10 @@ import pytest
 
 from agent.errors import PermanentError, TemporaryError
 from agent.opensearch.client import url_path
+from agent.opensearch.connection import dumped
 from agent.opensearch.facts import Facts
 from agent.opensearch.reindex import Rebuild, Unequal
-from agent.opensearch.search import Search, Window
+from agent.opensearch.search import PAGE_BYTES, Search, Window, next_page_rows
 from tests.corner import Corner, corner_of
 
 pytestmark = pytest.mark.integration
@@ -113,6 +114,61 @@ def test_pages_bring_each_document_once(corner: Corner, size: int) -> None:
     sort = ({"created_at": "desc"}, {"id": "desc"})
     found = [hit["_source"]["id"] for page in corner.search.pages(body, sort=sort, size=size) for hit in page]
     assert found == list(range(wanted, 0, -1))
+
+
+def heavy(corner: Corner, ids: range, size_bytes: int) -> None:
+    """Ship documents of so many bytes each."""
+    for start in range(ids.start, ids.stop, 8):
+        part = range(start, min(start + 8, ids.stop))
+        assert corner.ship([corner.document(row_id, context_text="x" * size_bytes) for row_id in part]) == {}
+
+
+def sizes(corner: Corner, size: int = 2500) -> list[tuple[int, int]]:
+    """Return the number of rows and of bytes of each page; no row comes twice or is left out."""
+    pages = list(corner.search.pages({"query": {"match_all": {}}}, sort=({"id": "asc"},), size=size))
+    ids = [hit["_source"]["id"] for page in pages for hit in page]
+    assert ids == list(range(1, len(ids) + 1)) and len(ids) == corner.search.count({"match_all": {}})
+    return [(len(page), len(dumped(page))) for page in pages]
+
+
+def test_pages_of_whole_documents_are_small_where_those_are_large(corner: Corner) -> None:
+    ship(corner, range(1, 601))
+    heavy(corner, range(601, 681), 1_000_000)
+    ship(corner, range(681, 1201))
+    found = sizes(corner)
+    assert [rows for rows, _ in found[:3]] == [25, 100, 400], "light ones: four times as many each time"
+    after = next(place for place, (_, size_bytes) in enumerate(found) if size_bytes > PAGE_BYTES) + 1
+    assert all(size_bytes <= 2 * PAGE_BYTES for _, size_bytes in found[after:]), found
+    assert len(found) < 30
+
+
+def test_an_answer_that_would_not_fit_is_asked_for_in_smaller_pages(
+    corner: Corner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ship(corner, range(1, 601))
+    heavy(corner, range(601, 651), 100_000)
+    monkeypatch.setattr("agent.opensearch.connection.LONGEST_ANSWER_BYTES", 600_000)
+    assert max(size_bytes for _, size_bytes in sizes(corner)) < 600_000
+
+    monkeypatch.setattr("agent.opensearch.connection.LONGEST_ANSWER_BYTES", 90_000)
+    with pytest.raises(TemporaryError, match="too large") as failure:
+        sizes(corner)
+    assert (failure.value.kind, "fewer rows" in (failure.value.remedy or "")) == ("large_answer", True)
+
+
+@pytest.mark.parametrize(
+    ("rows", "size_bytes", "wanted"),
+    [
+        (25, 50_000, 100),
+        (1600, 3_000_000, 2500),
+        (100, PAGE_BYTES * 2, 50),
+        (25, 75 << 20, 2),
+        (1, 50 << 20, 1),
+        (1, 0, 4),
+    ],
+)
+def test_the_next_page_follows_from_what_the_last_one_held(rows: int, size_bytes: int, wanted: int) -> None:
+    assert next_page_rows(rows, size_bytes, 2500) == wanted
 
 
 def open_searches(corner: Corner) -> int:

@@ -239,3 +239,34 @@ def test_a_failure_without_a_kind_of_ours_keeps_its_words() -> None:
     error = translated(413, "<html>413</html>", where="POST /_bulk")
     assert isinstance(error, TemporaryError)
     assert error.remedy
+
+
+@pytest.mark.parametrize("kept_by", ["this process", "another one"])
+def test_a_letter_is_cleared_when_its_row_is_read_again_and_taken(make_line: MakeLine, kept_by: str) -> None:
+    line = make_line()
+    line.rows.add(ROWS)
+    failing(line, {"shop:2": MAPPING, "shop:4": MAPPING})
+    line.run_for(10, until=line.is_complete)
+    shipper = line.shipper if kept_by == "this process" else make_line(cluster=line.cluster).shipper
+
+    failing(line, {"shop:4": MAPPING})
+    shipped = shipper.ship(line.rows.rows, 5_000_000)
+    assert (shipped.counts["indexed"], shipped.counts["dead_letters"]) == (ROWS - 1, 1)
+    assert [(kept.letter.id, kept.attempts) for kept in line.dead_letters.listed()] == [(4, 2)]
+    shipper.ship(line.rows.rows[:3], 5_000_000)
+    assert line.dead_letters.count() == 1, "a letter whose row was not read stays"
+
+
+def test_rows_above_the_last_letter_cost_no_question_about_letters(make_line: MakeLine) -> None:
+    line = make_line()
+    line.rows.add(ROWS)
+    failing(line, {"shop:2": MAPPING})
+    line.run_for(10, until=line.is_complete)
+
+    def asked(low: int, high: int) -> set[int]:
+        raise AssertionError(f"letters from {low} to {high}")
+
+    line.dead_letters.ids_between = asked  # type: ignore[method-assign]
+    line.rows.add(200)
+    line.run_for(60, until=line.is_complete)
+    assert line.is_complete()
