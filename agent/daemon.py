@@ -4,12 +4,13 @@
       │yes
       ▼
     tail step ──behind──▶ again at once
-      │caught up
+      │caught up, until the next poll
       ▼
     one slice of a slow job (retention, verify) ──▶ due periodic jobs ──▶ wait, interruptibly
 
-Slow jobs are iterators: each `next` does one bounded piece of work, so the tail runs between any two pieces. Every
-job runs behind one guard: `schedule` would neither reschedule a job that raised nor let the loop go on.
+Slow jobs are iterators: each `next` does one bounded piece of work, and between any two pieces the tail runs when its
+time has come. Every job runs behind one guard: `schedule` would neither reschedule a job that raised nor let the loop
+go on.
 """
 
 from __future__ import annotations
@@ -85,6 +86,7 @@ class Daemon:
         self._failures: dict[str, int] = {}
         self._delays: dict[str, float] = {}
         self._slow: deque[_SlowJob] = deque()
+        self._tail_due_at = float("-inf")
         self._next_slice_at = 0.0
         self._beaten_at = float("-inf")
         self.scheduler = schedule.Scheduler()
@@ -114,17 +116,20 @@ class Daemon:
         """
         leading = False
         while not self._stop.is_set():
-            leading = self._guarded("lease", self._steps.lead, fatal=PermanentError) is True
-            if not leading:
-                self._pause(self._delay("lease") or STANDBY_SECONDS)
-                continue
-            caught_up = self._guarded("tail", self._steps.tail, fatal=PermanentError)
+            # Between two polls a slow job has the time to itself: a purge of many short slices must not make as many
+            # polls, each with its questions to both servers.
+            if self._clock() >= self._tail_due_at:
+                leading = self._guarded("lease", self._steps.lead, fatal=PermanentError) is True
+                if not leading:
+                    self._pause(self._delay("lease") or STANDBY_SECONDS)
+                    continue
+                self._follow_tail()
             if self._stop.is_set():
                 break
             slice_wait = self._advance_slow_job()
             self.scheduler.run_pending()
-            if caught_up is not False:
-                self._pause(self._pause_seconds(slice_wait))
+            poll_wait = self._tail_due_at - self._clock()
+            self._pause(poll_wait if slice_wait is None else min(poll_wait, slice_wait))
             if self._clock() - self._beaten_at >= BEAT_SECONDS:
                 # A catch-up of an hour pauses nowhere, and a service manager's watchdog bites after minutes.
                 self._beat()
@@ -132,10 +137,17 @@ class Daemon:
             self._guarded("drain", self._steps.drain)
         self._guarded("release", self._steps.release)
 
+    def _follow_tail(self) -> None:
+        """Do one step of the tail; the next is due at once when behind, else after a poll or a failure's delay."""
+        caught_up = self._guarded("tail", self._steps.tail, fatal=PermanentError)
+        wait = 0.0 if caught_up is False else self._delay("tail") or self._poll_seconds
+        self._tail_due_at = self._clock() + wait
+
     def _pause(self, seconds: float) -> None:
-        """Wait, interruptibly, showing life on the way."""
+        """Wait, interruptibly, showing life on the way, as often as the tail polls."""
         while seconds > 0 and not self._stop.is_set():
-            self._beat()
+            if self._clock() - self._beaten_at >= min(self._poll_seconds, BEAT_SECONDS):
+                self._beat()
             piece = min(seconds, BEAT_SECONDS)
             self._wait(piece)
             seconds -= piece
@@ -143,12 +155,6 @@ class Daemon:
     def _beat(self) -> None:
         self._beaten_at = self._clock()
         self._guarded("beat", self._steps.beat)
-
-    def _pause_seconds(self, slice_wait: float | None) -> float:
-        failing = self._delay("tail")
-        if failing:
-            return failing
-        return self._poll_seconds if slice_wait is None else min(self._poll_seconds, slice_wait)
 
     def _advance_slow_job(self) -> float | None:
         """Do one slice if its time has come; return the seconds until the next, None when there is no slow job."""

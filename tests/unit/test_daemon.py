@@ -230,13 +230,49 @@ def slow_job(log: list[str], *waits: float | Exception) -> Callable[[], Iterator
     return slices
 
 
-def test_the_tail_runs_between_any_two_slices_of_a_slow_job() -> None:
-    stage = Stage(seconds=5)
+@pytest.mark.parametrize("wait", [0, 0.5])
+def test_the_tail_runs_between_any_two_slices_that_take_as_long_as_a_poll(wait: float) -> None:
+    stage = Stage(seconds=20)
     order: list[str] = []
     stage.tail = lambda: bool(order.append("tail")) or True
-    stage.daemon.begin("retention", slow_job(order, 0, 0, 0))
+
+    def slices() -> Iterator[float]:
+        for number in range(3):
+            order.append(f"slice {number}")
+            stage.now += stage.poll_seconds
+            yield wait
+
+    stage.daemon.begin("retention", slices)
     stage.run()
-    assert order[:7] == ["tail", "slice 0", "tail", "slice 1", "tail", "slice 2", "tail"]
+    assert [each for each in order[:7] if each != "tail"] == ["slice 0", "slice 1", "slice 2"]
+    assert all(order[place] == "tail" for place in (0, 2, 4, 6))
+
+
+def test_a_slow_job_of_many_short_slices_makes_no_more_polls_and_beats() -> None:
+    stage = Stage(seconds=20)
+    begun: list[float] = []
+
+    def slices() -> Iterator[float]:
+        while True:
+            begun.append(stage.now)
+            stage.now += 0.01
+            yield 0.03
+
+    stage.daemon.begin("retention", slices)
+    stage.run()
+    assert len(begun) == pytest.approx(500, abs=15)
+    for times in (stage.tails, stage.beats):
+        assert len(times) == pytest.approx(20, abs=1)
+        assert max(after - before for before, after in itertools.pairwise(times)) < stage.poll_seconds + 0.05
+
+
+def test_a_failing_tail_does_not_hold_up_a_slow_job() -> None:
+    stage, order = Stage(seconds=40, tail=scripted(AWAY)), list[str]()
+    stage.daemon.begin("verify", slow_job(order, 1, 1, 1, 1))
+    stage.run()
+    assert order == ["slice 0", "slice 1", "slice 2", "slice 3"]
+    pauses = [after - before for before, after in itertools.pairwise(stage.tails)]
+    assert pauses == pytest.approx([0.5, 1, 2, 4, 8, 16][: len(pauses)])
 
 
 def test_a_slice_is_not_begun_before_its_time() -> None:
