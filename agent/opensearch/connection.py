@@ -13,7 +13,9 @@ import json
 import socket
 import ssl
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import urlencode
 
@@ -34,7 +36,19 @@ from agent.opensearch.driver import (
 
 # A node that does not even accept in this time is as good as gone: the next one is tried.
 CONNECT_TIMEOUT_SECONDS = 10.0
-LONGEST_ANSWER_BYTES = 256 << 20
+LONGEST_ANSWER_BYTES = 1 << 30
+
+_most_bytes: ContextVar[int] = ContextVar("most_bytes", default=LONGEST_ANSWER_BYTES)
+
+
+@contextmanager
+def answers_up_to(size_bytes: int) -> Iterator[None]:
+    """Refuse longer answers to this thread's requests, before they are read."""
+    token = _most_bytes.set(size_bytes)
+    try:
+        yield
+    finally:
+        _most_bytes.reset(token)
 
 
 class NodeConnection(Urllib3HttpConnection):
@@ -90,7 +104,7 @@ class _TimelyResponse(http.client.HTTPResponse):
     def begin(self) -> None:
         """Read the headers; for an answer longer than any that is wanted no room is made."""
         super().begin()
-        if (self.length or 0) > LONGEST_ANSWER_BYTES:
+        if (self.length or 0) > _most_bytes.get():
             raise TooLongAnswer(f"an answer of {self.length} bytes")
 
 

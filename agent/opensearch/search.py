@@ -6,19 +6,20 @@ A partial answer is an error here, never a small result: counts decide what is d
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from agent.errors import TemporaryError
 from agent.opensearch.client import Cluster, url_path
-from agent.opensearch.connection import dumped
+from agent.opensearch.connection import answers_up_to, dumped
 
 PAGE_ROWS = 1000
 # Of whole documents, each of which may be megabytes: a page is aimed at so many bytes, by what the one before it held,
-# and begins small.
+# and the first one is small. One that would have far more is not read, but asked for in smaller ones.
 PAGE_BYTES = 8 << 20
-FIRST_PAGE_ROWS = 25
+MOST_PAGE_BYTES = 32 << 20
+FIRST_PAGE_ROWS = 10
 GROWTH_OF_PAGES = 4
 KEEP_ALIVE = "5m"  # how long a consumer may take over one page
 # Below every server's default for search.max_buckets (65 535), and an answer of a few hundred kilobytes at most.
@@ -112,7 +113,8 @@ class Search:
         """Return one page and its number of rows: fewer than asked for where an answer with so many would not fit."""
         while True:
             try:
-                answer = self._cluster.call("POST", "/_search", body=_exact({**asked, "size": rows}))
+                with answers_up_to(MOST_PAGE_BYTES) if rows > 1 else nullcontext():
+                    answer = self._cluster.call("POST", "/_search", body=_exact({**asked, "size": rows}))
                 return _whole(answer, "POST /_search"), rows
             except TemporaryError as failure:
                 if failure.kind != "large_answer" or rows == 1:

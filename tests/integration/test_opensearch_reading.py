@@ -8,7 +8,7 @@ import pytest
 
 from agent.errors import PermanentError, TemporaryError
 from agent.opensearch.client import url_path
-from agent.opensearch.connection import dumped
+from agent.opensearch.connection import answers_up_to, dumped
 from agent.opensearch.facts import Facts
 from agent.opensearch.reindex import Rebuild, Unequal
 from agent.opensearch.search import PAGE_BYTES, Search, Window, next_page_rows
@@ -131,27 +131,32 @@ def sizes(corner: Corner, size: int = 2500) -> list[tuple[int, int]]:
     return [(len(page), len(dumped(page))) for page in pages]
 
 
-def test_pages_of_whole_documents_are_small_where_those_are_large(corner: Corner) -> None:
-    ship(corner, range(1, 601))
-    heavy(corner, range(601, 681), 1_000_000)
-    ship(corner, range(681, 1201))
+def test_pages_of_whole_documents_are_small_where_those_are_large(
+    corner: Corner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aim = 200_000
+    monkeypatch.setattr("agent.opensearch.search.PAGE_BYTES", aim)
+    ship(corner, range(1, 301))
+    heavy(corner, range(301, 381), 20_000)
+    ship(corner, range(381, 801))
     found = sizes(corner)
-    assert [rows for rows, _ in found[:3]] == [25, 100, 400], "light ones: four times as many each time"
-    after = next(place for place, (_, size_bytes) in enumerate(found) if size_bytes > PAGE_BYTES) + 1
-    assert all(size_bytes <= 2 * PAGE_BYTES for _, size_bytes in found[after:]), found
-    assert len(found) < 30
+    assert [rows for rows, _ in found[:3]] == [10, 40, 160], "light ones: four times as many each time"
+    after = next(place for place, (_, size_bytes) in enumerate(found) if size_bytes > aim) + 1
+    assert all(size_bytes <= 2 * aim for _, size_bytes in found[after:]), found
+    assert len(found) < 40
 
 
 def test_an_answer_that_would_not_fit_is_asked_for_in_smaller_pages(
     corner: Corner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ship(corner, range(1, 601))
-    heavy(corner, range(601, 651), 100_000)
-    monkeypatch.setattr("agent.opensearch.connection.LONGEST_ANSWER_BYTES", 600_000)
-    assert max(size_bytes for _, size_bytes in sizes(corner)) < 600_000
+    heavy(corner, range(601, 651), 10_000)
+    monkeypatch.setattr("agent.opensearch.search.MOST_PAGE_BYTES", 60_000)
+    assert max(size_bytes for _, size_bytes in sizes(corner)) < 60_000
 
-    monkeypatch.setattr("agent.opensearch.connection.LONGEST_ANSWER_BYTES", 90_000)
-    with pytest.raises(TemporaryError, match="too large") as failure:
+    monkeypatch.setattr("agent.opensearch.search.MOST_PAGE_BYTES", 9_000)
+    assert [rows for rows, size_bytes in sizes(corner) if size_bytes > 9_000] == [1] * 50, "alone it is read"
+    with answers_up_to(9_000), pytest.raises(TemporaryError, match="too large") as failure:
         sizes(corner)
     assert (failure.value.kind, "fewer rows" in (failure.value.remedy or "")) == ("large_answer", True)
 

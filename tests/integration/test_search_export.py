@@ -72,6 +72,7 @@ def test_rows_written_meanwhile_and_lost_points_in_time_neither_double_nor_drop_
     found: Searched, order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "PAGE_ROWS", PAGE)
+    monkeypatch.setattr("agent.opensearch.search.FIRST_PAGE_ROWS", PAGE)
     app = Application(found.world.config)
     losing = Losing(app.cluster)
     monkeypatch.setattr(app.search, "_cluster", losing)
@@ -162,6 +163,29 @@ def test_a_million_documents_are_exported_with_flat_memory_while_the_tail_writes
         assert max(seen) == 1, "a row came twice"
         assert seen[1 : count + 1].count(1) == count
         assert peaks[1] < peaks[0] + 40 * 1024 * 1024, peaks
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("heavy_from", [1, 1_500])
+def test_rows_of_nearly_a_megabyte_are_exported_in_the_memory_of_a_few(
+    mariadb: str, opensearch: str, tmp_path: Path, heavy_from: int
+) -> None:
+    heavy = (heavy_from, heavy_from + 299)
+
+    def fill(database: Database) -> None:
+        database.fill(2_000, seed=4)
+        context = """CONCAT('{"note": "', REPEAT('word ', 180000), '"}')"""
+        database.execute(f"UPDATE mod_impulsecore_audit_log SET context = {context} WHERE id BETWEEN %s AND %s", heavy)
+
+    with searched(mariadb, opensearch, tmp_path, fill) as shipped:
+        target = tmp_path / "heavy.ndjson"
+        process = shipped.world.start("export", "--format", "ndjson", "-o", str(target), "--sort", "id")
+        peak = _peak_bytes(process)
+        assert process.returncode == 0, process.stderr.read() if process.stderr else ""
+        with target.open("rb") as file:
+            assert [json.loads(line)["id"] for line in file] == list(range(1, 2_001))
+        assert target.stat().st_size > 300 * 900_000
+        assert peak < 230 << 20, f"{peak >> 20} MB"
 
 
 @contextmanager
