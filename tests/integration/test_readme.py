@@ -79,6 +79,7 @@ def test_the_row_becomes_the_document_and_is_found_in_each_way_that_is_promised(
 def test_what_is_shown_is_what_is_printed(whmcs: Watched) -> None:
     outputs = list(shown())
     assert len(outputs) >= 2
+    until(lambda: whmcs.world.run("status", "--json").json["state"] == "idle", "the agent is idle")
     for command, output in outputs:
         printed = whmcs.world.run(*words(command))
         assert (printed.code, printed.stderr) == (0, ""), printed.stderr
