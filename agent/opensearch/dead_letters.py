@@ -18,6 +18,7 @@ from agent.opensearch.search import Search
 
 _MOST_TRIES = 5  # each lost race means that somebody else has just written the same row's letter
 _PER_REQUEST = 500
+_IDS_PER_PAGE = 10_000
 _HIGHEST_ID = 2**63 - 1
 
 
@@ -138,24 +139,20 @@ class ClusterDeadLetters:
         """Return ids; see `DeadLetters`."""
         found: set[int] = set()
         while lo <= hi:
-            body = {
-                "size": 10_000,
-                "sort": [{"id": "asc"}],
-                "_source": False,
-                "query": self._between(lo, hi),
-            }
-            hits = self._search.search_or_empty(body)["hits"]["hits"]
-            found.update(hit["sort"][0] for hit in hits)
-            if len(hits) < 10_000:
+            page = self._ids(lo, hi, order="asc", size=_IDS_PER_PAGE)
+            found.update(page)
+            if len(page) < _IDS_PER_PAGE:
                 break
-            lo = hits[-1]["sort"][0] + 1
+            lo = page[-1] + 1
         return found
 
     def highest_id(self) -> int | None:
         """Return the last one; see `DeadLetters`."""
-        body = {"size": 1, "sort": [{"id": "desc"}], "_source": False, "query": self._between(0, _HIGHEST_ID)}
-        hits = self._search.search_or_empty(body)["hits"]["hits"]
-        return int(hits[0]["sort"][0]) if hits else None
+        return next(iter(self._ids(0, _HIGHEST_ID, order="desc", size=1)), None)
+
+    def _ids(self, lo: int, hi: int, *, order: str, size: int) -> list[int]:
+        body = {"size": size, "sort": [{"id": order}], "_source": False, "query": self._between(lo, hi)}
+        return [int(hit["sort"][0]) for hit in self._search.search_or_empty(body)["hits"]["hits"]]
 
     def _put_once(self, letters: Mapping[str, DeadLetter], at: str) -> dict[str, DeadLetter]:
         """Try each letter once, based on what is kept now; return those another writer came first with."""

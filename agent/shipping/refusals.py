@@ -14,9 +14,8 @@ document, on every rung of the ladder, takes another write right after.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from agent.errors import TemporaryError
 from agent.mapping.document import Document, DocumentBuilder
@@ -60,10 +59,13 @@ class Refusals:
         Raises TemporaryError, before anything is done about a document, when the cluster deferred some.
         """
         self._defer(request, outcomes)
-        climbed = {position: self._climb(request.rows[position], outcome) for position, outcome in outcomes.items()}
-        dead = {position: kind for position, kind in climbed.items() if kind is not None}
+        dead = {
+            position: kind
+            for position, outcome in outcomes.items()
+            if (kind := self._climb(request.rows[position], outcome)) is not None
+        }
         self._forgive(request.ids)
-        self._clear({row[0] for position, row in enumerate(request.rows) if position not in dead})
+        self._clear(request, dead)
         return list(dead.values())
 
     def _defer(self, request: Request, outcomes: Mapping[int, Outcome]) -> None:
@@ -90,15 +92,17 @@ class Refusals:
         for row_id in ids if self._failed else ():
             self._failed.pop(row_id, None)
 
-    def _clear(self, taken: set[Any]) -> None:
+    def _clear(self, request: Request, dead: Container[int]) -> None:
         """Drop the letters of rows that the index takes now: they were read again, and are dead no longer."""
         if self._highest_letter is None:
             # Asked once: rows above the last letter, all that a tail reads but after a restart, cost nothing then.
             self._highest_letter = self._dead_letters.highest_id() or 0
-        if taken and min(taken) <= self._highest_letter:
-            old = self._dead_letters.ids_between(min(taken), max(taken)) & taken
-            if old:
-                self._dead_letters.drop(old)
+        if not request.ids or min(request.ids) > self._highest_letter:
+            return
+        taken = {int(row[0] or 0) for position, row in enumerate(request.rows) if position not in dead}
+        old = self._dead_letters.ids_between(min(request.ids), max(request.ids)) & taken
+        if old:
+            self._dead_letters.drop(old)
 
     def _climb(self, row: Row, outcome: Outcome) -> str | None:
         """Try a row's document rung by rung; return of what it became a dead letter, None when it was taken."""
