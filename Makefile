@@ -42,7 +42,7 @@ types: $(STAMP) ## mypy --strict
 	@$(BIN)/mypy
 
 layers: $(STAMP) ## who may import whom
-	@$(BIN)/lint-imports --config setup.cfg
+	@$(BIN)/lint-imports setup.cfg
 
 bench: $(STAMP) ## what it costs, side by side with what others cost
 	@$(BIN)/python -m benchmarks

@@ -32,6 +32,6 @@ def actions(app: Application, *, asked: dict[str, Any], as_json: bool) -> int:
     from agent.searching import drawing  # noqa: PLC0415  drawing is for people only
 
     screen = console()
-    screen.print(drawing.groups(found.groups, ["action"], asking.zone))
+    screen.print(drawing.groups(found.groups, ["action"], asking.zone, screen.width))
     screen.print(f"{found.groups_total:,} actions in {found.total:,} rows · {fresh.line()}", soft_wrap=True)
     return 0

@@ -51,7 +51,7 @@ def top(app: Application, *, asked: dict[str, Any], by: str, limit: int, order: 
     from agent.searching import drawing  # noqa: PLC0415  drawing is for people only
 
     screen = console()
-    screen.print(drawing.groups(found.groups, list(sources), asking.zone))
+    screen.print(drawing.groups(found.groups, list(sources), asking.zone, screen.width))
     shown = f"{len(found.groups):,} of {found.groups_total:,} groups, {found.total:,} rows"
     screen.print(f"{shown} · {fresh.line()}", soft_wrap=True)
     return 0

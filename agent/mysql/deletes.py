@@ -1,7 +1,7 @@
-"""Delete rows in small transactions: candidates by primary key first, then exactly those of them that still qualify.
+"""Delete rows in small transactions: exactly those that were named and still qualify.
 
-What may go is the caller's decision, made between the two: only ids it names are deleted, and only while the predicate
-holds for them at that moment. Rows that somebody else has locked are left for the next run where the server can say
+What may go is the caller's decision: only ids it names are deleted, and only while the predicate holds for them at that
+moment. Rows that somebody else has locked are left for the next run where the server can say
 so (SKIP LOCKED): Core's own purge must never find itself in a deadlock with us. A purge by the index on created_at
 locks a row's index entry first and the row second, so that is our order too: whoever has the entry has the row, and
 neither ever holds what the other waits for. Locks are held for one chunk, waits for other people's locks are short, and
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,14 +26,6 @@ _NAMED_DATE = "audit_agent_named_date"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidates:
-    """Ids that matched, ascending, and the last id looked at; None says there was no row left to look at."""
-
-    ids: tuple[int, ...]
-    scanned_to: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Deleted:
     """How many rows this chunk removed, and which of the named ones are still there."""
 
@@ -42,7 +34,7 @@ class Deleted:
 
 
 class RowDeleter:
-    """Find and delete rows of one table."""
+    """Delete rows of one table."""
 
     def __init__(self, database: Database, table: Table) -> None:
         self._database = database
@@ -50,41 +42,34 @@ class RowDeleter:
         self._id = table.id.quoted
         self._needs_repeatable_read: bool | None = None
 
-    def candidates(self, predicate: Predicate, *, after_id: int, up_to_id: int, scan_rows: int) -> Candidates:
-        """Look at the next `scan_rows` rows after an id and return those that match; never scans further."""
-        sql = (
-            f"SELECT {self._id}, ({predicate.sql}) IS TRUE FROM {self._table.quoted_name}"  # noqa: S608 - quoted, bound
-            f" WHERE {self._id} > %s AND {self._id} <= %s ORDER BY {self._id} LIMIT %s"
-        )
-        with self._database.connection() as connection:
-            rows = connection.rows(sql, (*predicate.params, after_id, up_to_id, scan_rows))
-        ids = tuple(int(row_id) for row_id, matches in rows if int(matches))
-        return Candidates(ids=ids, scanned_to=int(rows[-1][0]) if rows else None)
+    def delete(self, dates: Mapping[int, str], predicate: Predicate) -> Deleted:
+        """Delete those of the ids in `dates` that match now, in one transaction. Safe to repeat; all or nothing.
 
-    def delete(self, ids: Sequence[int], predicate: Predicate) -> Deleted:
-        """Delete those of `ids` that match now, in one transaction. Safe to repeat; all or nothing on an error."""
-        if not ids:
+        `dates` gives each row's `created_at` as it was read; a row that has another by now stays.
+        """
+        if not dates:
             return Deleted(rows=0, remaining=())
-        named = self._named(ids)
+        named = self._named(list(dates))
         with self._database.connection() as connection:
             if self._isolation_must_be_raised(connection):
                 connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             with connection.transaction():
-                deleted = self._delete_free(connection, ids, predicate)
+                deleted = self._delete_free(connection, dates, predicate)
             left = (
                 []
-                if deleted == len(ids)
+                if deleted == len(dates)
                 else connection.rows(
                     f"SELECT {self._id} FROM {self._table.quoted_name} WHERE {named}"  # noqa: S608 - the same
                 )
             )
         return Deleted(rows=deleted, remaining=tuple(int(row[0]) for row in left))
 
-    def _delete_free(self, connection: Connection, ids: Sequence[int], predicate: Predicate) -> int:
+    def _delete_free(self, connection: Connection, dates: Mapping[int, str], predicate: Predicate) -> int:
         if not _can_skip_locked(connection.server_version):
-            statement = f"DELETE FROM {self._table.quoted_name} WHERE {self._named(ids)} AND ({predicate.sql})"  # noqa: S608
+            named = self._named(list(dates))
+            statement = f"DELETE FROM {self._table.quoted_name} WHERE {named} AND ({predicate.sql})"  # noqa: S608
             return connection.execute(statement, predicate.params)
-        ids = self._locked(connection, ids)
+        ids = self._locked(connection, dates)
         if not ids:
             return 0
         statement = f"DELETE expired FROM {self._joined_by_id} WHERE {predicate.sql}"
@@ -117,22 +102,13 @@ class RowDeleter:
             f" ON expired.{created_at.quoted} = named.{_NAMED_DATE} AND expired.{self._id} = named.{_NAMED_ID}"
         )
 
-    def _locked(self, connection: Connection, ids: Sequence[int]) -> list[int]:
-        """Lock those of `ids` that nobody else has locked, and return them."""
-        if self._table.created_at_index is None:
-            joined, named = self._joined_by_id, [(row_id, "") for row_id in ids]
-        else:
-            joined, named = self._joined_by_entry, self._entries(connection, ids)
+    def _locked(self, connection: Connection, dates: Mapping[int, str]) -> list[int]:
+        """Lock those rows that nobody else has locked, and return their ids."""
+        joined = self._joined_by_id if self._table.created_at_index is None else self._joined_by_entry
         # MySQL would lock the list as well, and finds that it cannot; MariaDB has no word for it and does not try.
         of_rows = "" if "mariadb" in connection.server_version.lower() else " OF expired"
         sql = f"SELECT expired.{self._id} FROM {joined} FOR UPDATE{of_rows} SKIP LOCKED"  # noqa: S608 - quoted, bound
-        return [int(row[0]) for row in connection.rows(sql, (json.dumps(named),))]
-
-    def _entries(self, connection: Connection, ids: Sequence[int]) -> list[tuple[int, str]]:
-        """Name the rows by their entries in the index on created_at."""
-        created_at = self._table.created_at.quoted
-        sql = f"SELECT {self._id}, CAST({created_at} AS CHAR) FROM {self._table.quoted_name} WHERE {self._named(ids)}"  # noqa: S608
-        return [(int(row_id), str(date)) for row_id, date in connection.rows(sql)]
+        return [int(row[0]) for row in connection.rows(sql, (json.dumps(list(dates.items())),))]
 
     def _named(self, ids: Sequence[int]) -> str:
         return f"{self._id} IN ({','.join(str(int(row_id)) for row_id in ids)})"

@@ -45,6 +45,11 @@ class Connection:
         """Return the version as the server announced it when the connection was made."""
         return str(self.driver_connection.get_server_info())
 
+    def bound(self, sql: str, params: Params = ()) -> str:
+        """Return a statement with its values, escaped by the driver as it does before it sends one."""
+        with self.driver_connection.cursor() as cursor:
+            return str(cursor.mogrify(sql, tuple(params)))
+
     def rows(self, sql: str, params: Params = ()) -> list[ResultRow]:
         """Run a statement and return all its rows."""
         with self.driver_connection.cursor() as cursor:

@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from agent.mysql import packets
 from agent.mysql.checksum import crc_expression, is_binary, is_structured
-from agent.mysql.engine import Connection, Database
+from agent.mysql.engine import Connection, Database, Params
+from agent.mysql.predicate import Predicate
 from agent.mysql.schema import Column, Table
 from agent.row import Row, Value
 
@@ -97,6 +98,13 @@ class RowReader:
         ]
         return self._batch(statements, len(ordered) + 1, max_bytes)
 
+    def matching(self, predicate: Predicate, low: int, high: int, limit: int) -> Batch:
+        """Return up to `limit` rows with low ≤ id ≤ high that a predicate is true of, looking at that range only."""
+        # As a bare condition it could make the server walk another index, over the whole table, and sort what it finds.
+        condition = f"{self._id} BETWEEN {int(low)} AND {int(high)} AND IF({predicate.sql}, 1, 0) = 1"
+        sql = f"{self._select} WHERE {condition} ORDER BY {self._id} LIMIT {int(limit)}"
+        return self._batch([sql], limit, _NO_LIMIT, predicate.params)
+
     def bounds(self) -> Bounds:
         """Return the table's ends and the server's time, in one statement."""
         name, created = self._table.quoted_name, self._table.created_at.quoted
@@ -135,13 +143,13 @@ class RowReader:
             return limit
         return max(min(limit, _LEAST_ROWS), min(limit, int(max_bytes / self._row_bytes)))
 
-    def _batch(self, statements: Sequence[str], limit: int, max_bytes: int) -> Batch:
+    def _batch(self, statements: Sequence[str], limit: int, max_bytes: int, params: Params = ()) -> Batch:
         rows: list[Row] = []
         bytes_read, is_cut = 0, False
         left = len(statements)
         with self._database.connection() as connection:
             for sql in statements:
-                more, size, is_whole = _read(connection, sql, self._integers, max_bytes - bytes_read)
+                more, size, is_whole = _read(connection, sql, params, self._integers, max_bytes - bytes_read)
                 rows += more
                 bytes_read += size
                 is_cut = not is_whole
@@ -156,14 +164,16 @@ class RowReader:
         return Batch(rows=rows, bytes_read=bytes_read, is_complete=is_complete, is_cut_by_bytes=is_cut)
 
 
-def _read(connection: Connection, sql: str, integers: Sequence[bool], max_bytes: int) -> tuple[list[Row], int, bool]:
+def _read(
+    connection: Connection, sql: str, params: Params, integers: Sequence[bool], max_bytes: int
+) -> tuple[list[Row], int, bool]:
     driver_connection = connection.driver_connection
     if packets.supported(driver_connection):
-        rows, size, is_whole = packets.read_rows(driver_connection, sql.replace("%%", "%"), integers, max_bytes)
+        rows, size, is_whole = packets.read_rows(driver_connection, connection.bound(sql, params), integers, max_bytes)
         if not is_whole:
             connection.discard()
         return rows, size, is_whole
-    found = [_plain(row, integers) for row in connection.rows(sql)]
+    found = [_plain(row, integers) for row in connection.rows(sql, params)]
     return found, sum(len(str(value)) for row in found for value in row), True
 
 

@@ -38,15 +38,6 @@ class Window:
     crc_sum: int
 
 
-@dataclass(frozen=True, slots=True)
-class Checksum:
-    """One document by id: its checksum (None when it has none) and the concrete index it is in."""
-
-    id: int
-    crc: int | None
-    index: str
-
-
 class Search:
     """Search one index or alias."""
 
@@ -144,16 +135,6 @@ class Search:
             for bucket in self.search_or_empty(body)["aggregations"].get("windows", {}).get("buckets", ()):
                 found[int(bucket["key"]) // width] = Window(bucket["doc_count"], int(bucket["crc"]["value"]))
         return found
-
-    def checksums(self, instance: str, lo: int, hi: int) -> Iterator[Checksum]:
-        """Return every document with an id in [lo, hi], by id; an id in two partitions comes twice."""
-        body = {"_source": False, "query": ids_between(instance, lo, hi), "docvalue_fields": ["id", "agent.crc"]}
-        # The index name makes the order total where a document was doubled.
-        for page in self.pages(body, sort=({"id": "asc"}, {"_index": "asc"}), size=10_000):
-            for hit in page:
-                fields = hit.get("fields", {})
-                crc = fields.get("agent.crc")
-                yield Checksum(int(fields["id"][0]), int(crc[0]) if crc else None, hit["_index"])
 
     def _asked(self, what: str, **request: Any) -> dict[str, Any]:
         """Return the whole answer to one question, asked again as long as the cluster's patience lasts.

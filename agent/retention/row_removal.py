@@ -178,13 +178,16 @@ class RowRemoval:
     def _delete_chunk(self, chunk: Mapping[int, Confirmed]) -> Slices[None]:
         """Delete what was announced in transactions so short that whoever inserts beside them does not notice."""
         ids = list(chunk)
+        asked = self.gait.start()  # about the lease, for the chunk
         for start in range(0, len(ids), TRANSACTION_ROWS):
             piece = {row_id: chunk[row_id] for row_id in ids[start : start + TRANSACTION_ROWS]}
-            if start:  # it was asked for the chunk a moment ago
+            if start:
                 yield from self._paced()
-                self.progress.check_lease()
             started = self.gait.start()
-            gone = yield from self._through_locks({row_id: each.row.crc for row_id, each in piece.items()})
+            if started - asked >= WATCH_SECONDS:
+                self.progress.check_lease()
+                asked = started
+            gone = yield from self._through_locks([each.row for each in piece.values()])
             self.gait.went(len(gone), started)
             self._count(piece, gone)
         # The pause comes before the next chunk: what that needs to be read and confirmed is done meanwhile.
@@ -211,12 +214,12 @@ class RowRemoval:
         self.progress.tally.kept_in_use += len(there)
         self.progress.tally.gone_meanwhile += len(left) - len(there)
 
-    def _through_locks(self, crcs: Mapping[int, int]) -> Slices[list[int]]:
-        """Delete one chunk; whoever holds its rows goes first, a few times. Without the lock nothing was deleted."""
+    def _through_locks(self, piece: Sequence[Candidate]) -> Slices[list[int]]:
+        """Delete one piece; whoever holds its rows goes first, a few times. Without the lock nothing was deleted."""
         expired = self.policy.expired(Side.ROWS)
         for attempt in range(1, _LOCK_TRIES + 1):
             try:
-                return self.rows.delete(crcs, expired)
+                return self.rows.delete(piece, expired)
             except TemporaryError as error:
                 if error.kind != "lock_wait" or attempt == _LOCK_TRIES:
                     raise

@@ -85,10 +85,10 @@ class Rows(Protocol):
         """Return those of the ids that are in the table."""
         ...
 
-    def delete(self, crcs: Mapping[int, int], condition: Condition) -> list[int]:
-        """Delete, in one transaction, the rows that still have this checksum and of which the condition is still true.
+    def delete(self, candidates: Sequence[Candidate], condition: Condition) -> list[int]:
+        """Delete, in one transaction, the rows that are unchanged and of which the condition is still true.
 
-        Return their ids. When it raises, the outcome may be unknown: either all of them went or none.
+        Return their ids in order. When it raises, the outcome may be unknown: either all of them went or none.
         """
         ...
 

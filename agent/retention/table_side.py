@@ -73,16 +73,11 @@ class TableSide:
         return Groups(total=sum(count.rows for count in counts.values()), groups=tuple(groups))
 
     def candidates(self, condition: Condition, first_id: int, last_id: int, limit: int) -> list[Candidate]:
-        """Find ids by the condition, then read what decides about them; see `Rows`."""
-        found = self._deleter.candidates(
-            self.predicate(condition), after_id=first_id - 1, up_to_id=last_id, scan_rows=last_id - first_id + 1
-        )
-        if not found.ids:
-            return []
+        """Read what decides about them; see `Rows`."""
         places = [(field, place) for place, field in enumerate(self._table.shape.fields) if field in _DECIDING_FIELDS]
         return [
             Candidate(id=int(row[0] or 0), crc=int(row[-1] or 0), fields={field: row[place] for field, place in places})
-            for row in self._deciding.by_ids(found.ids[:limit]).rows
+            for row in self._deciding.matching(self.predicate(condition), first_id, last_id, limit).rows
         ]
 
     def records(self, rules: Mapping[int, str]) -> Iterator[list[Record]]:
@@ -107,12 +102,12 @@ class TableSide:
                 found.update(int(row[0]) for row in rows)
         return frozenset(found)
 
-    def delete(self, crcs: Mapping[int, int], condition: Condition) -> list[int]:
+    def delete(self, candidates: Sequence[Candidate], condition: Condition) -> list[int]:
         """Delete; see `Rows`."""
-        ids = sorted(crcs)
-        unchanged = sql.all_of(self.predicate(condition), self._unchanged(crcs))
-        deleted = self._deleter.delete(ids, unchanged)
-        gone = sorted(set(ids) - set(deleted.remaining))
+        dates = {each.id: str(each.fields["created_at"]) for each in candidates}
+        unchanged = sql.all_of(self.predicate(condition), self._unchanged(candidates))
+        deleted = self._deleter.delete(dates, unchanged)
+        gone = sorted(set(dates) - set(deleted.remaining))
         # Whoever else purges this table may have been quicker with some: those were not deleted by us.
         return gone[: deleted.rows]
 
@@ -137,9 +132,9 @@ class TableSide:
             case Not(part):
                 return sql.negated(self.predicate(part))
 
-    def _unchanged(self, crcs: Mapping[int, int]) -> Predicate:
+    def _unchanged(self, candidates: Sequence[Candidate]) -> Predicate:
         """Match the rows that still have the checksum under which they were confirmed and archived."""
-        pairs = ",".join(f"({int(row_id)},{int(crc)})" for row_id, crc in crcs.items())
+        pairs = ",".join(f"({each.id},{each.crc})" for each in candidates)
         return Predicate(f"({self._table.id.quoted}, {self._crc}) IN ({pairs})")
 
     def _forgets_its_counter(self) -> bool:

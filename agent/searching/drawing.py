@@ -65,18 +65,36 @@ def in_full(row: Row, zone: ZoneInfo) -> Text:
     return Text("\n".join(lines))
 
 
-def groups(found: Iterable[Mapping[str, Any]], names: Sequence[str], zone: ZoneInfo) -> Table:
-    """Return groups as a table."""
+def groups(found: Sequence[Mapping[str, Any]], names: Sequence[str], zone: ZoneInfo, width: int) -> Table:
+    """Return groups as a table for so many columns; where there is little room the names are cut, never the figures."""
     drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for name in names:
-        drawn.add_column(name, no_wrap=True, overflow="ellipsis")
-    for name in ("count", "first seen", "last seen"):
-        drawn.add_column(name, no_wrap=True, justify="right" if name == "count" else "left")
-    for group in found:
-        texts = [_shown(name, group[name], zone) for name in names]
-        times = (_time(group["first_seen"], zone), _time(group["last_seen"], zone))
-        drawn.add_row(*map(Text, texts), f"{group['count']:,}", *times)
+    texts = [_group_texts(group, names, zone) for group in found]
+    heads = (*names, "count", "first seen", "last seen")
+    natural = [max(map(cell_len, column)) for column in zip(heads, *texts, strict=True)]
+    room = width - _GAP * (len(heads) - 1) - sum(natural[len(names) :])
+    widths = (*_shared(natural[: len(names)], room), *natural[len(names) :])
+    for head, space in zip(heads, widths, strict=True):
+        justify: Literal["left", "right"] = "right" if head == "count" else "left"
+        drawn.add_column(head, no_wrap=True, justify=justify, overflow="ellipsis", width=space)
+    for each in texts:
+        drawn.add_row(*map(Text, each))
     return drawn
+
+
+def _group_texts(group: Mapping[str, Any], names: Sequence[str], zone: ZoneInfo) -> tuple[str, ...]:
+    values = (_shown(name, group[name], zone) for name in names)
+    return (*values, f"{group['count']:,}", _time(group["first_seen"], zone), _time(group["last_seen"], zone))
+
+
+def _shared(natural: Sequence[int], room: int) -> list[int]:
+    """Return widths that fit into a room: the widest columns are cut first."""
+    widths = list(natural)
+    for left, place in zip(
+        range(len(natural), 0, -1), sorted(range(len(natural)), key=natural.__getitem__), strict=True
+    ):
+        widths[place] = max(1, min(natural[place], room // left))
+        room -= widths[place]
+    return widths
 
 
 def histogram(bars: Sequence[Bar], zone: ZoneInfo) -> str:

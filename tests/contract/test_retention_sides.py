@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -73,12 +73,14 @@ def test_conditions_choose_the_same_rows_and_documents(sides: Sides) -> None:
 
 
 def test_a_row_goes_only_with_its_checksum_and_while_the_condition_holds(sides: Sides) -> None:
-    crcs = {each.id: each.crc for each in sides.rows.candidates(ANYTHING, 1, 5, 10)}
-    assert {row_id: frozenset({crc}) for row_id, crc in crcs.items()} == sides.documents.checksums([1, 2, 3, 4, 5, 6])
+    one, two, three, *others = sides.rows.candidates(ANYTHING, 1, 5, 10)
+    crcs = {each.id: frozenset({each.crc}) for each in (one, two, three, *others)}
+    assert crcs == sides.documents.checksums([1, 2, 3, 4, 5, 6])
 
-    assert sides.rows.delete({1: crcs[1], 2: crcs[2] + 1, 3: crcs[3], 6: 1}, Not(Within(3, 3))) == [1]
+    changed, absent = replace(two, crc=two.crc + 1), replace(three, id=6)
+    assert sides.rows.delete([three, one, changed, absent], Not(Within(3, 3))) == [1]
     assert sides.rows.existing([1, 2, 3, 6]) == {2, 3}
-    assert sides.rows.delete({1: crcs[1]}, ANYTHING) == []
+    assert sides.rows.delete([one], ANYTHING) == []
     assert sides.rows.bounds() == (2, 5)
 
 

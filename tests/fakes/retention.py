@@ -80,15 +80,15 @@ class FakeTable:
     def existing(self, ids: Sequence[int]) -> frozenset[int]:
         return frozenset(ids) & frozenset(self.content)
 
-    def delete(self, crcs: Mapping[int, int], condition: Condition) -> list[int]:
+    def delete(self, candidates: Sequence[Candidate], condition: Condition) -> list[int]:
         self.effect("delete rows")
         gone = [
-            row_id
-            for row_id, crc in sorted(crcs.items())
-            if row_id in self.content
-            and self.crcs[row_id] == crc
-            and not self.is_held(row_id)
-            and holds(condition, self._facts(self.content[row_id]))
+            each.id
+            for each in sorted(candidates, key=lambda each: each.id)
+            if each.id in self.content
+            and self.crcs[each.id] == each.crc
+            and not self.is_held(each.id)
+            and holds(condition, self._facts(self.content[each.id]))
         ]
         for row_id in gone:
             del self.content[row_id]

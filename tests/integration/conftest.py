@@ -1,5 +1,6 @@
-"""What holds for every integration test, and the four kinds of server the tail must be exact on.
+"""What holds for every integration test: servers, and installs on the accounts of deploy/.
 
+The four kinds of server the tail must be exact on:
 mariadb        the plugin metadata_lock_info
 with_schema    performance_schema
 bare           neither
@@ -11,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +20,10 @@ import pytest
 from demo.mariadb_server import MariaDB
 from demo.mysql_server import MySQL
 from tests.conftest import had
+from tests.integration.certificates import Authority
 from tests.integration.content_seed import Corner
 from tests.integration.mysql_source import OPENED
+from tests.integration.secure_install import Install, Made, making, mariadb_with_tls, standing_on
 
 GIVEN_URL = os.environ.get("AUDIT_TEST_MYSQL_URL")
 OwnServer = MariaDB | MySQL
@@ -92,3 +96,28 @@ def own_server(request: pytest.FixtureRequest) -> Iterator[Callable[..., OwnServ
     yield make
     for server in made:
         server.remove()
+
+
+@pytest.fixture(scope="module")
+def tls_mariadb() -> Iterator[tuple[MariaDB, Authority]]:
+    with mariadb_with_tls() as found:
+        yield found
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Made]:
+    with making(tmp_path) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def standing(tls_mariadb: tuple[MariaDB, Authority], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install]:
+    server, authority = tls_mariadb
+    with standing_on(server.url, tmp_path_factory.mktemp("standing"), {"ca_file": str(authority.file)}) as install:
+        yield install
+
+
+@pytest.fixture(scope="module")
+def standing_on_mysql9(mysql9: MySQL, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install]:
+    with standing_on(mysql9.url, tmp_path_factory.mktemp("standing"), {"verify": False}) as install:
+        yield install

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from agent.mysql import Database, RowReader, Table, look_up, open_database
 from agent.mysql.source import TlsSettings
+from tests.world import Database as TestDatabase
 
 # Closed after each test (conftest.py): hundreds of pools left open are more connections than a server has.
 OPENED: list[Database] = []
@@ -50,3 +51,14 @@ def opened(url: str, **changes: object) -> tuple[Database, Table]:
 def reader(url: str, *, max_value_bytes: int = 1 << 20, **changes: object) -> RowReader:
     database, table = opened(url, **changes)
     return RowReader(database, table, max_value_bytes=max_value_bytes)
+
+
+def dated(database: Database, table: Table, ids: Iterable[int]) -> dict[int, str]:
+    """Return the dates of these rows as the agent reads them."""
+    rows = RowReader(database, table, max_value_bytes=1000).by_ids(list(ids)).rows
+    return {int(row[0] or 0): str(row[1]) for row in rows}
+
+
+def examined(database: TestDatabase) -> int:
+    """Return how many entries the server has looked at since it started."""
+    return sum(int(row[1]) for row in database.execute("SHOW GLOBAL STATUS LIKE 'Handler_read%'"))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pymysql
 import pytest
 
 from agent.errors import TemporaryError
 from agent.mysql import predicate
-from agent.mysql.deletes import RowDeleter
+from agent.mysql.deletes import Deleted, RowDeleter
 from agent.mysql.engine import Connection
+from agent.mysql.engine import Database as OpenedDatabase
+from agent.mysql.schema import Table
 from demo.table import Kind
-from tests.integration.mysql_source import opened
+from tests.integration.mysql_source import dated, examined, opened
 from tests.integration.test_mysql_deletes import add
 from tests.world import Database
 
@@ -26,9 +28,9 @@ def database_server(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(request.param))
 
 
-def examined(database: Database) -> int:
-    """Return how many entries the server has looked at since it started."""
-    return sum(int(row[1]) for row in database.execute("SHOW GLOBAL STATUS LIKE 'Handler_read%'"))
+def deleted(opened_database: OpenedDatabase, table: Table, ids: Sequence[int]) -> Deleted:
+    """Read the dates of rows, as a purge does, and delete them."""
+    return RowDeleter(opened_database, table).delete(dated(opened_database, table, ids), predicate.EVERYTHING)
 
 
 def test_a_row_somebody_holds_is_left_and_the_others_go(database: Database) -> None:
@@ -39,11 +41,11 @@ def test_a_row_somebody_holds_is_left_and_the_others_go(database: Database) -> N
         with other.cursor() as cursor:
             cursor.execute(f"UPDATE {TABLE} SET severity = 'warn' WHERE id = 4")
 
-        deleted = RowDeleter(opened_database, table).delete([1, 2, 3, 4, 5], predicate.EVERYTHING)
+        found = deleted(opened_database, table, [1, 2, 3, 4, 5])
 
-        assert (deleted.rows, deleted.remaining) == (4, (4,))
+        assert (found.rows, found.remaining) == (4, (4,))
         other.rollback()
-    assert RowDeleter(opened_database, table).delete([4], predicate.EVERYTHING).rows == 1
+    assert deleted(opened_database, table, [4]).rows == 1
 
 
 @pytest.mark.slow
@@ -54,12 +56,12 @@ def test_a_locked_table_ends_the_chunk_soon_and_nothing_is_deleted(database: Dat
         cursor.execute(f"LOCK TABLES {TABLE} READ")
 
         with pytest.raises(TemporaryError) as error:
-            RowDeleter(opened_database, table).delete([1, 2, 3, 4, 5], predicate.EVERYTHING)
+            deleted(opened_database, table, [1, 2, 3, 4, 5])
 
         assert error.value.kind == "lock_wait"
         cursor.execute("UNLOCK TABLES")
     assert database.count() == 5
-    assert RowDeleter(opened_database, table).delete([1, 2, 3, 4, 5], predicate.EVERYTHING).rows == 5
+    assert deleted(opened_database, table, [1, 2, 3, 4, 5]).rows == 5
 
 
 @pytest.mark.parametrize("way", ["created_at", "PRIMARY"])
@@ -81,11 +83,10 @@ def test_a_purge_by_any_index_is_never_in_a_deadlock_with_us(database: Database,
 
     purger = threading.Thread(target=purge)
     purger.start()
-    deleter = RowDeleter(opened_database, table)
     left = list(range(1, 6_001))
     while left:
         step, left = left[:50], left[50:]
-        deleter.delete(step, predicate.EVERYTHING)
+        deleted(opened_database, table, step)
     done.set()
     purger.join()
 
@@ -115,7 +116,7 @@ def test_a_chunk_looks_at_its_own_rows_only(database: Database, statistics: str,
 
     before = examined(database)
 
-    assert RowDeleter(opened_database, table).delete(named, predicate.EVERYTHING).rows == 500
+    assert deleted(opened_database, table, named).rows == 500
     assert examined(database) - before < 500 * 16
 
 
@@ -128,7 +129,7 @@ def test_a_chunk_of_a_table_just_loaded_looks_at_its_own_rows_only(database: Dat
     opened_database, table = opened(database.url)
     before = examined(database)
 
-    assert RowDeleter(opened_database, table).delete(range(1, 1_001), predicate.EVERYTHING).rows == 1_000
+    assert deleted(opened_database, table, range(1, 1_001)).rows == 1_000
     assert examined(database) - before < 1_000 * 16
 
 
@@ -143,8 +144,8 @@ def test_a_chunk_locks_its_own_rows_only(database: Database) -> None:
     waited: list[BaseException] = []
     original = RowDeleter._locked
 
-    def locked(deleter: RowDeleter, connection: Connection, ids: Sequence[int]) -> list[int]:
-        found = original(deleter, connection, ids)
+    def locked(deleter: RowDeleter, connection: Connection, dates: Mapping[int, str]) -> list[int]:
+        found = original(deleter, connection, dates)
         with database.connect() as other, other.cursor() as cursor:
             cursor.execute("SET SESSION innodb_lock_wait_timeout = 1")
             for row_id in neighbours:
@@ -157,5 +158,27 @@ def test_a_chunk_locks_its_own_rows_only(database: Database) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(RowDeleter, "_locked", locked)
-        assert RowDeleter(opened_database, table).delete(named, predicate.EVERYTHING).rows == len(named)
+        assert deleted(opened_database, table, named).rows == len(named)
     assert len(waited) == 1, "the chunk's own rows were locked"
+
+
+@pytest.mark.parametrize("index", ["created_at", "PRIMARY"])
+@pytest.mark.parametrize("kind", [Kind.TIMESTAMP, Kind.DATETIME])
+def test_a_row_that_was_given_another_date_meanwhile_stays(database: Database, kind: Kind, index: str) -> None:
+    """With the index on created_at it is not even looked at; without it the caller's predicate decides."""
+    database.execute(f"DROP TABLE {TABLE}")
+    database.create_table(kind)
+    database.execute(f"ALTER TABLE {TABLE} MODIFY created_at {kind.value}(6) NULL")
+    if index == "PRIMARY":
+        database.execute(f"DROP INDEX created_at ON {TABLE}")
+    add(database, *((n, f"2026-01-0{n} 01:02:03.123456", "a", "info", n) for n in range(1, 5)))
+    opened_database, table = opened(database.url)
+    dates = dated(opened_database, table, range(1, 5))
+    assert dates[1].endswith(" 01:02:03.123456")
+    database.execute(f"UPDATE {TABLE} SET created_at = '2026-02-01' WHERE id = 2")
+    database.execute(f"UPDATE {TABLE} SET created_at = NULL WHERE id = 3")
+
+    found = RowDeleter(opened_database, table).delete(dates, predicate.one_of(table, "action", ["a"]))
+
+    changed = (2, 3) if index == "created_at" else ()
+    assert (found.rows, found.remaining) == (4 - len(changed), changed)

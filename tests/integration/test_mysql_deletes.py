@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from agent.mysql import open_database, predicate
+from agent.mysql import RowReader, open_database, predicate
 from agent.mysql.census import count_by_first_match
 from agent.mysql.core_settings import core_retention
 from agent.mysql.deletes import RowDeleter
@@ -19,7 +19,7 @@ from agent.mysql.predicate import Predicate
 from agent.mysql.replica_lag import replica_lag
 from agent.mysql.schema import Table
 from demo.mariadb_server import MariaDB
-from tests.integration.mysql_source import opened, source
+from tests.integration.mysql_source import dated, examined, opened, source
 from tests.world import Database, World
 
 pytestmark = pytest.mark.integration
@@ -40,8 +40,8 @@ def add(database: Database, *rows: tuple[object, ...]) -> None:
 
 def matching(database: Database, make: Callable[[Table], Predicate]) -> list[int]:
     opened_database, table = opened(database.url)
-    found = RowDeleter(opened_database, table).candidates(make(table), after_id=0, up_to_id=1 << 40, scan_rows=1000)
-    return list(found.ids)
+    found = RowReader(opened_database, table, max_value_bytes=1000).matching(make(table), 0, 1 << 40, 1000)
+    return [int(row[0] or 0) for row in found.rows]
 
 
 def test_age_is_strict_to_the_second_and_undated_rows_have_none(database: Database) -> None:
@@ -78,22 +78,29 @@ def test_a_hold_and_its_absence_never_both_apply(database: Database) -> None:
     assert matching(database, lambda table: predicate.one_of(table, "client_id", ["12 OR 1=1"])) == []
 
 
-def test_candidates_are_looked_for_in_bounded_steps(database: Database) -> None:
-    add(database, *((n, "2026-01-01", "a" if n % 3 else "b", "info", n) for n in range(1, 11)))
+def test_rows_that_match_are_looked_for_in_their_range_only(database: Database) -> None:
+    database.fill(6_000, days=20)
     opened_database, table = opened(database.url)
-    deleter = RowDeleter(opened_database, table)
-    wanted = predicate.one_of(table, "action", ["b"])
+    reading = RowReader(opened_database, table, max_value_bytes=1000)
+    expired = predicate.older_than(table, datetime(2100, 1, 1, tzinfo=UTC), UTC_ZONE)
 
-    steps = []
-    after = 0
-    while True:
-        found = deleter.candidates(wanted, after_id=after, up_to_id=9, scan_rows=4)
-        if found.scanned_to is None:
-            break
-        steps.append((found.ids, found.scanned_to))
-        after = found.scanned_to
+    before = examined(database)
+    found = reading.matching(expired, 2_001, 2_300, 1_000)
 
-    assert steps == [((3,), 4), ((6,), 8), ((9,), 9)]
+    assert [row[0] for row in found.rows] == list(range(2_001, 2_301))
+    assert examined(database) - before < 300 * 2 + 50
+    assert [row[0] for row in reading.matching(expired, 2_001, 2_300, 7).rows] == list(range(2_001, 2_008))
+    assert reading.matching(predicate.negated(expired), 1, 6_000, 1_000).rows == []
+
+
+def test_what_matches_is_said_by_values_that_are_escaped(database: Database) -> None:
+    odd = "a%s 'b' \\\\ %% {x}"
+    add(database, (1, "2026-01-01", odd, "info", 1), (2, "2026-01-01", "a", "info", 2))
+    opened_database, table = opened(database.url)
+    reading = RowReader(opened_database, table, max_value_bytes=1000)
+
+    assert [row[0] for row in reading.matching(predicate.one_of(table, "action", [odd]), 1, 9, 10).rows] == [1]
+    assert [row[0] for row in reading.matching(predicate.like(table, "action", "a%s*"), 1, 9, 10).rows] == [1]
 
 
 def test_a_named_row_that_no_longer_qualifies_stays(database: Database) -> None:
@@ -101,15 +108,16 @@ def test_a_named_row_that_no_longer_qualifies_stays(database: Database) -> None:
     opened_database, table = opened(database.url)
     deleter = RowDeleter(opened_database, table)
     wanted = predicate.one_of(table, "action", ["a"])
+    dates = dated(opened_database, table, [1, 2, 3, 4])
     database.execute(f"UPDATE {TABLE} SET action = 'held' WHERE id = 2")
     database.execute(f"DELETE FROM {TABLE} WHERE id = 3")
 
-    deleted = deleter.delete([1, 2, 3, 4], wanted)
+    deleted = deleter.delete(dates, wanted)
 
     assert (deleted.rows, deleted.remaining) == (2, (2,))
     assert [row[0] for row in database.execute(f"SELECT id FROM {TABLE} ORDER BY id")] == [2, 5]
-    assert deleter.delete([1, 2, 3, 4], wanted).rows == 0
-    assert deleter.delete([], wanted).rows == 0
+    assert deleter.delete(dates, wanted).rows == 0
+    assert deleter.delete({}, wanted).rows == 0
 
 
 def test_a_server_that_logs_statements_deletes_too(private_mariadb: Callable[..., MariaDB]) -> None:
@@ -118,7 +126,9 @@ def test_a_server_that_logs_statements_deletes_too(private_mariadb: Callable[...
     add(fresh, (1, "2026-01-01", "a", "info", 1), (2, "2026-01-01", "a", "info", 2))
     opened_database, table = opened(fresh.url)
 
-    assert RowDeleter(opened_database, table).delete([1, 2], predicate.EVERYTHING).rows == 2
+    assert (
+        RowDeleter(opened_database, table).delete(dated(opened_database, table, [1, 2]), predicate.EVERYTHING).rows == 2
+    )
 
 
 def test_each_row_is_counted_once_by_its_first_match(database: Database) -> None:

@@ -97,9 +97,24 @@ def test_a_document_in_two_partitions_is_seen_twice(corner: Corner) -> None:
     corner.partitions.ensure("2026.12", {})
     ship(corner, [1, 2, 3])
     ship(corner, [2], "2026.12")
-    found = [(one.id, one.index) for one in corner.search.checksums("shop", 1, 3)]
-    assert found == [(1, corner.index()), (2, corner.index()), (2, corner.index("2026.12")), (3, corner.index())]
-    assert sorted(one.index for one in corner.documents.find([2])) == [corner.index(), corner.index("2026.12")]
+    found = [(one.id, one.index, one.crc) for one in corner.documents.find([1, 2, 3, 4])]
+    november, december = corner.index(), corner.index("2026.12")
+    assert found == [(1, november, crc(1)), (2, november, crc(2)), (2, december, crc(2)), (3, november, crc(3))]
+
+
+def test_every_document_of_many_ids_is_found_with_its_checksum(corner: Corner) -> None:
+    many = range(2**40, 2**40 + 5003)
+    ship(corner, many)
+    wanted = [(row_id, crc(row_id)) for row_id in many]
+    assert [(one.id, one.crc) for one in corner.documents.find(range(2**40 - 5, 2**40 + 6000))] == wanted
+
+
+def test_a_strange_document_under_a_rows_key_counts_as_no_document_of_it(corner: Corner) -> None:
+    ship(corner, [1, 3])
+    corner.cluster.call("PUT", url_path(corner.index(), "_doc", *corner.keys(2)), body={"instance": "shop"})
+    corner.cluster.call("PUT", url_path(corner.index(), "_doc", *corner.keys(4)), body={"instance": "shop", "id": 4})
+    corner.search.refresh()
+    assert [(one.id, one.crc) for one in corner.documents.find([1, 2, 3, 4])] == [(1, crc(1)), (3, crc(3)), (4, None)]
 
 
 @pytest.mark.parametrize("size", [1, 249, 250, 251])

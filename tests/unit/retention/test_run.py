@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -343,6 +344,23 @@ class TestFaults:
             place.execute(NINETY)
 
         assert place.table.deleted == [1]
+
+    @pytest.mark.parametrize(("seconds", "deleted"), [(0.9, EXPIRED_ROWS), (1.0, [1])])
+    def test_a_lease_lost_within_a_slow_chunk_stops_within_a_second(
+        self, place: Installation, monkeypatch: pytest.MonkeyPatch, seconds: float, deleted: list[int]
+    ) -> None:
+        monkeypatch.setattr("agent.retention.row_removal.TRANSACTION_ROWS", 1)
+        for_the_chunk = iter([True])
+        place.lease_held = lambda: next(for_the_chunk, False) or len(place.table.deleted) == len(EXPIRED_ROWS)
+
+        def slow(effect: str) -> None:
+            place.seconds += seconds if effect == "rows deleted" else 0
+
+        place.table.effect = slow
+        with suppress(TemporaryError):
+            place.execute(NINETY)
+
+        assert place.table.deleted == deleted
 
     def test_a_second_runner_fences_the_first(self, place: Installation) -> None:
         work = place.retention().execute(NINETY, watermark=99, who="a", config_digest="", by_person=True)

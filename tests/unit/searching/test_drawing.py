@@ -6,6 +6,7 @@ import io
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
 from rich.console import Console, RenderableType
 
 from agent.searching import drawing
@@ -41,7 +42,7 @@ def test_nothing_in_a_row_reaches_the_terminal_as_it_is() -> None:
         drawing.plain_line(evil, UTC),
         drawing.in_full(evil, UTC),
         drawing.in_full(raw, UTC),
-        drawing.groups([{"action": EVIL, "count": 1, "first_seen": None, "last_seen": None}], ["action"], UTC),
+        drawing.groups([{"action": EVIL, "count": 1, "first_seen": None, "last_seen": None}], ["action"], UTC, 200),
     ):
         text = drawn(renderable, width=2_000)
         assert "\x1b" not in text
@@ -64,6 +65,19 @@ def test_a_narrow_screen_keeps_the_detail() -> None:
 
 def test_an_undated_row_is_shown() -> None:
     assert "undated" in drawn(drawing.table([row(created_at=None)], UTC, 200))
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_groups_with_long_names_still_show_when_they_were_seen(width: int) -> None:
+    group = {"module_slug": "impulseminio-" * 9, "action": "cron.task_failed." * 9, "count": 1_234_567}
+    seen = {"first_seen": "2026-11-01T01:02:03.000Z", "last_seen": "2026-11-23T21:04:05.000Z"}
+    text = drawn(drawing.groups([{**group, **seen}], ["module_slug", "action"], UTC, width), width=width)
+    assert len(text.splitlines()) == 2
+    for part in ("1,234,567", "2026-11-01 01:02:03", "2026-11-23 21:04:05", "impulse", "cron."):
+        assert part in text
+    short = drawn(drawing.groups([{**group, **seen, "module_slug": "core"}], ["module_slug", "action"], UTC, width))
+    assert "core" in short
+    assert drawing.groups([], ["action"], UTC, width).row_count == 0
 
 
 def test_the_histogram_never_hides_a_row() -> None:
