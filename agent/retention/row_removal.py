@@ -34,7 +34,7 @@ WATCH_SECONDS = 1.0
 # A replica that was not near enough for so long ends the run, which says why; the next one goes on.
 PATIENCE_SECONDS = 60
 _LOCK_TRIES = 5
-# Some three milliseconds of work: inserts beside it wait half as long, at their slowest, as beside a thousand rows.
+# Some three milliseconds of work: inserts beside it wait a third less, at their slowest, than beside a thousand rows.
 TRANSACTION_ROWS = 100
 # More rows than this are not tried again in the same run.
 _MOST_IN_USE = 10_000
