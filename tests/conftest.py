@@ -106,8 +106,9 @@ def opensearch(short_lived: bool) -> Iterator[str]:
     if given:
         yield given
         return
-    # Hundreds of tests leave their mark on this node's memory; half of it trips its circuit breaker.
-    cluster = had(lambda: Cluster(heap="1g", short_lived=short_lived).start())
+    # Hundreds of tests leave their mark on this node's memory, two of them at a time: a third less has tripped its
+    # circuit breaker.
+    cluster = had(lambda: Cluster(heap="1536m", short_lived=short_lived).start())
     yield cluster.url
     cluster.stop()
 

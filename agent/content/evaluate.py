@@ -119,6 +119,18 @@ def _search(cluster: Cluster, index: str, body: Mapping[str, Any]) -> Mapping[st
     shards = answer.get("_shards", {})
     if "hits" not in answer or shards.get("failed", 0) or answer.get("timed_out"):
         # Part of an index that did not answer is no proof of silence.
-        raise PermanentError("a search was answered in part", where=index, got=cut(str(shards), 300))
+        raise PermanentError("a search was answered in part", where=index, got=cut(_lack(answer), 300))
     found: Mapping[str, Any] = answer
     return found
+
+
+def _lack(answer: Mapping[str, Any]) -> str:
+    """Return what an answer lacks and why: the innermost cause, for the outer one says no more than «runtime error»."""
+    if answer.get("timed_out"):
+        return "timed out"
+    shards = answer.get("_shards", {})
+    cause = next((failure.get("reason") for failure in shards.get("failures", ())), None) or {}
+    while isinstance(cause.get("caused_by"), Mapping):
+        cause = cause["caused_by"]
+    failed = f"{shards.get('failed', 0)} of {shards.get('total', 0)} shards failed"
+    return f"{failed}: {cause['reason']}" if cause.get("reason") else failed

@@ -57,10 +57,11 @@ class Corner:
         state = _template("impulse-agent-state.json")["template"]["mappings"]
         self.node.call("PUT", f"/{self.state}", body=_index(state))
 
-    def write(self, documents: Iterable[Mapping[str, Any]], *, index: str = "") -> None:
+    def write(self, documents: Iterable[Mapping[str, Any]], *, index: str = "", routing: str = "") -> None:
+        """Write documents; those of one `routing` lie in one shard."""
         lines = []
         for document in documents:
-            lines += ['{"index":{}}', json.dumps(document)]
+            lines += [json.dumps({"index": {"routing": routing} if routing else {}}), json.dumps(document)]
         answer = self.node.call(
             "POST", f"/{index or self.audit}/_bulk", params={"refresh": "true"}, body=("\n".join(lines) + "\n").encode()
         )

@@ -85,12 +85,15 @@ def test_part_of_an_answer_is_an_error_and_neither_silence_nor_absence(corner: C
             triggered(corner, made, whole | lack)
 
 
+@pytest.mark.parametrize("routings", [("a",), tuple("abcdefghij")], ids=["by one shard", "by all"])
 def test_a_search_that_the_node_refuses_is_told_and_keeps_no_other_alert_from_being_told(
-    corner: Corner, opensearch: str
+    corner: Corner, opensearch: str, routings: tuple[str, ...]
 ) -> None:
     essay = {"properties": {"context": {"properties": {"essay": {"type": "text"}}}}}
     corner.node.call("PUT", f"/{corner.audit}/_mapping", body=essay)
-    corner.write([document(ago(n), context={"exception": "E", "essay": "long"}) for n in range(1, 5)])
+    for routing in routings:
+        documents = [document(ago(n), context={"exception": "E", "essay": "long"}) for n in range(1, 5)]
+        corner.write(documents, routing=routing)
     by_text = declared(match={"severity": "error"}, group_by="context.essay", threshold=1)
     cluster = administrators_cluster(opensearch)
     names = {"audit_index": corner.audit, "state_index": corner.state}

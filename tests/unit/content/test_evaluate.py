@@ -49,6 +49,16 @@ def test_an_alert_that_the_index_cannot_tell_about_would_fire_and_says_why(answe
     assert (second.would_fire, second.error) == (False, "")
 
 
+def test_why_a_shard_failed_is_told_by_its_innermost_cause() -> None:
+    deepest = {
+        "type": "illegal_argument_exception",
+        "reason": "text fields are not optimised for that: [context.essay]",
+    }
+    failure = {"shard": 0, "reason": {"type": "script_exception", "reason": "runtime error", "caused_by": deepest}}
+    first, _ = told(QUIET | {"_shards": {"total": 2, "failed": 1, "failures": [failure]}}, QUIET)
+    assert f"1 of 2 shards failed: {deepest['reason']}" in first.error
+
+
 def test_a_cluster_that_is_away_is_told_once_and_for_all_alerts() -> None:
     with pytest.raises(TemporaryError):
         told(TemporaryError("OpenSearch is unreachable"))
