@@ -1,18 +1,18 @@
 """Delete rows in small transactions: exactly those that were named and still qualify.
 
 What may go is the caller's decision: only ids it names are deleted, and only while the predicate holds for them at that
-moment. Rows that somebody else has locked are left for the next run where the server can say
-so (SKIP LOCKED): Core's own purge must never find itself in a deadlock with us. A purge by the index on created_at
-locks a row's index entry first and the row second, so that is our order too: whoever has the entry has the row, and
-neither ever holds what the other waits for. Locks are held for one chunk, waits for other people's locks are short, and
-a chunk that could not get them leaves everything as it was.
+moment. Rows that somebody else has locked are left for the next run where the server can say so (SKIP LOCKED): Core's
+own purge must never find itself in a deadlock with us. A purge by the index on created_at locks a row's index entry
+first and the row second, so that is our order too: whoever has the entry has the row, and neither ever holds what the
+other waits for. Locks are held for one transaction, waits for other people's locks are short, and a transaction that
+could not get them leaves everything as it was.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -49,25 +49,20 @@ class RowDeleter:
         """
         if not dates:
             return Deleted(rows=0, remaining=())
-        named = self._named(list(dates))
         with self._database.connection() as connection:
             if self._isolation_must_be_raised(connection):
                 connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             with connection.transaction():
                 deleted = self._delete_free(connection, dates, predicate)
-            left = (
-                []
-                if deleted == len(dates)
-                else connection.rows(
-                    f"SELECT {self._id} FROM {self._table.quoted_name} WHERE {named}"  # noqa: S608 - the same
-                )
-            )
-        return Deleted(rows=deleted, remaining=tuple(int(row[0]) for row in left))
+            if deleted == len(dates):
+                return Deleted(rows=deleted, remaining=())
+            left = f"SELECT {self._id} FROM {self._table.quoted_name} WHERE {self._named(dates)}"  # noqa: S608 - quoted
+            return Deleted(rows=deleted, remaining=tuple(int(row[0]) for row in connection.rows(left)))
 
     def _delete_free(self, connection: Connection, dates: Mapping[int, str], predicate: Predicate) -> int:
         if not _can_skip_locked(connection.server_version):
-            named = self._named(list(dates))
-            statement = f"DELETE FROM {self._table.quoted_name} WHERE {named} AND ({predicate.sql})"  # noqa: S608
+            named = f"{self._named(dates)} AND ({predicate.sql})"
+            statement = f"DELETE FROM {self._table.quoted_name} WHERE {named}"  # noqa: S608 - quoted, bound
             return connection.execute(statement, predicate.params)
         ids = self._locked(connection, dates)
         if not ids:
@@ -110,7 +105,7 @@ class RowDeleter:
         sql = f"SELECT expired.{self._id} FROM {joined} FOR UPDATE{of_rows} SKIP LOCKED"  # noqa: S608 - quoted, bound
         return [int(row[0]) for row in connection.rows(sql, (json.dumps(list(dates.items())),))]
 
-    def _named(self, ids: Sequence[int]) -> str:
+    def _named(self, ids: Iterable[int]) -> str:
         return f"{self._id} IN ({','.join(str(int(row_id)) for row_id in ids)})"
 
     def _isolation_must_be_raised(self, connection: Connection) -> bool:

@@ -15,7 +15,7 @@ from agent.opensearch.answers import printable
 from agent.opensearch.client import Cluster, url_path
 from agent.opensearch.connection import dumped
 from agent.opensearch.names import Names
-from agent.opensearch.search import Search
+from agent.opensearch.search import Search, ids_among
 
 _IDS_PER_REQUEST = 5000  # below every server's default for max_result_window and max_terms_count
 _PAGE_ROWS = _IDS_PER_REQUEST + 1  # so that a document for every id does not need a second request
@@ -67,14 +67,10 @@ class ClusterDocuments:
         """Find; see `Documents`."""
         wanted = list(ids)
         for start in range(0, len(wanted), _IDS_PER_REQUEST):
-            some = [
-                {"term": {"instance": self._names.instance}},
-                {"terms": {"id": wanted[start : start + _IDS_PER_REQUEST]}},
-            ]
             # From columns alone: looked up by `_id`, and with the stored documents unpacked, it costs the cluster five
             # times as much, in bursts that inserts beside a purge wait for.
             body = {
-                "query": {"bool": {"filter": some}},
+                "query": ids_among(self._names.instance, wanted[start : start + _IDS_PER_REQUEST]),
                 "stored_fields": "_none_",
                 "docvalue_fields": ["id", "agent.crc"],
             }

@@ -166,6 +166,11 @@ def ids_between(instance: str, lo: int, hi: int) -> dict[str, Any]:
     return {"bool": {"filter": [{"term": {"instance": instance}}, {"range": {"id": {"gte": lo, "lte": hi}}}]}}
 
 
+def ids_among(instance: str, ids: Sequence[int]) -> dict[str, Any]:
+    """Return the query for one instance's documents with one of these ids."""
+    return {"bool": {"filter": [{"term": {"instance": instance}}, {"terms": {"id": list(ids)}}]}}
+
+
 def _exact(body: dict[str, Any]) -> dict[str, Any]:
     """Say of the first field of the order where missing values stand: last, which is where they stand anyway.
 

@@ -181,8 +181,7 @@ class RowRemoval:
         asked = self.gait.start()  # about the lease, for the chunk
         for start in range(0, len(ids), TRANSACTION_ROWS):
             piece = {row_id: chunk[row_id] for row_id in ids[start : start + TRANSACTION_ROWS]}
-            if start:
-                yield from self._paced()
+            yield from self._paced()
             started = self.gait.start()
             if started - asked >= WATCH_SECONDS:
                 self.progress.check_lease()

@@ -39,10 +39,7 @@ def table(rows: Iterable[Row], zone: ZoneInfo, width: int) -> Table:
     columns = [name for name in _COLUMNS if width >= _NARROW_COLUMNS or name not in _SPARED]
     kept = [(row, dict(zip(_COLUMNS, _texts(row, zone), strict=True))) for row in rows]
     natural = {name: max(len(name), *(cell_len(texts[name]) for _, texts in kept), 0) for name in columns}
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
-    for name, space in _fitting(natural, width).items():
-        justify: Literal["left", "right"] = "right" if name == "id" else "left"
-        drawn.add_column(name, no_wrap=True, justify=justify, overflow="ellipsis", width=space)
+    drawn = _ruled(_fitting(natural, width).items(), number="id")
     for row, texts in kept:
         drawn.add_row(*(Text(texts[name], style=_style(row) if name in _COLOURED else "") for name in columns))
     return drawn
@@ -65,19 +62,25 @@ def in_full(row: Row, zone: ZoneInfo) -> Text:
     return Text("\n".join(lines))
 
 
-def groups(found: Sequence[Mapping[str, Any]], names: Sequence[str], zone: ZoneInfo, width: int) -> Table:
+def groups(found: Iterable[Mapping[str, Any]], names: Sequence[str], zone: ZoneInfo, width: int) -> Table:
     """Return groups as a table for so many columns; where there is little room the names are cut, never the figures."""
-    drawn = Table(box=None, pad_edge=False, header_style="bold")
     texts = [_group_texts(group, names, zone) for group in found]
     heads = (*names, "count", "first seen", "last seen")
     natural = [max(map(cell_len, column)) for column in zip(heads, *texts, strict=True)]
     room = width - _GAP * (len(heads) - 1) - sum(natural[len(names) :])
     widths = (*_shared(natural[: len(names)], room), *natural[len(names) :])
-    for head, space in zip(heads, widths, strict=True):
-        justify: Literal["left", "right"] = "right" if head == "count" else "left"
-        drawn.add_column(head, no_wrap=True, justify=justify, overflow="ellipsis", width=space)
+    drawn = _ruled(zip(heads, widths, strict=True), number="count")
     for each in texts:
         drawn.add_row(*map(Text, each))
+    return drawn
+
+
+def _ruled(columns: Iterable[tuple[str, int]], *, number: str) -> Table:
+    """Return an empty table of columns so wide, one of them a number's."""
+    drawn = Table(box=None, pad_edge=False, header_style="bold")
+    for name, width in columns:
+        justify: Literal["left", "right"] = "right" if name == number else "left"
+        drawn.add_column(name, no_wrap=True, justify=justify, overflow="ellipsis", width=width)
     return drawn
 
 
@@ -89,10 +92,8 @@ def _group_texts(group: Mapping[str, Any], names: Sequence[str], zone: ZoneInfo)
 def _shared(natural: Sequence[int], room: int) -> list[int]:
     """Return widths that fit into a room: the widest columns are cut first."""
     widths = list(natural)
-    for left, place in zip(
-        range(len(natural), 0, -1), sorted(range(len(natural)), key=natural.__getitem__), strict=True
-    ):
-        widths[place] = max(1, min(natural[place], room // left))
+    for done, place in enumerate(sorted(range(len(natural)), key=natural.__getitem__)):
+        widths[place] = max(1, min(natural[place], room // (len(natural) - done)))
         room -= widths[place]
     return widths
 

@@ -16,7 +16,7 @@ from agent.opensearch.client import Cluster
 from agent.opensearch.connection import dumped
 from agent.opensearch.names import Names
 from agent.opensearch.partitions import ClusterPartitions
-from agent.opensearch.search import Search, Window, ids_between
+from agent.opensearch.search import Search, Window, ids_among, ids_between
 
 _PAGE = 10_000  # every server's default for max_result_window
 _IDS_PER_REQUEST = 1000
@@ -114,8 +114,7 @@ class StoredDocuments:
         return deleted
 
     def _some(self, ids: list[int], source: bool | list[str]) -> Iterator[Stored]:
-        query = {"bool": {"filter": [{"term": {"instance": self._names.instance}}, {"terms": {"id": ids}}]}}
-        found = self._page(query, source)
+        found = self._page(ids_among(self._names.instance, ids), source)
         if len(found) < _PAGE or len(ids) == 1:
             yield from found
             return
